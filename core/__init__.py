@@ -1,0 +1,1 @@
+"""Scoring, ranking and storage: everything that knows no screen."""

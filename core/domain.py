@@ -1,0 +1,220 @@
+"""What the program talks about: tasks, questions, strategies, responses, target models, runs and scores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def digest(*parts: str | bytes) -> bytes:
+    """16-byte BLAKE2b digest of the parts, each with its length, so that no two lists of parts coincide."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part if isinstance(part, bytes) else part.encode("utf-8")
+        state.update(len(raw).to_bytes(8, "little"))
+        state.update(raw)
+    return state.digest()
+
+
+class ContextKind(StrEnum):
+    """The three contexts that a response is scored behind."""
+
+    PLAIN = "plain"
+    SELF_ALIGNED = "self_aligned"
+    ALONE = "alone"
+
+
+class RunState(StrEnum):
+    """The five stored states; paused, interrupted, stalled and waiting are derived."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: str
+    content: str
+
+
+def canonical_turns(turns: tuple[Turn, ...]) -> str:
+    """The turns as JSON text that is equal exactly when the turns are."""
+    return json.dumps([[turn.role, turn.content] for turn in turns], ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of a task; `turns` ends with the turn that asks, `key` is the id the files gave it."""
+
+    id: int
+    position: int
+    key: str | None
+    turns: tuple[Turn, ...]
+    answer: str | None
+
+    @property
+    def text(self) -> str:
+        return self.turns[-1].content
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    id: int
+    name: str
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way of producing responses: a teacher model with a prompt, or a human source."""
+
+    id: int
+    task: str
+    name: str
+    teacher: str = ""
+    prompt: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    source: str = ""
+    responses: int = 0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A strategy's response to a question, byte for byte as imported."""
+
+    id: int
+    strategy: int
+    question: int
+    text: str
+
+    @property
+    def digest(self) -> bytes:
+        return digest("response", self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The model that is going to be fine-tuned, as found on this machine."""
+
+    name: str
+    path: str
+    weights_digest: str
+    revision: str = ""
+    adapter: str = ""
+    adapter_digest: str = ""
+    chat_template_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSpec:
+    """Everything besides context and response that a score belongs to; specs that differ never share a ranking."""
+
+    weights_digest: str
+    quantization: str
+    dtype: str
+    revision: str = ""
+    adapter_digest: str = ""
+    chat_template_digest: str = ""
+    template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
+    system: str | None = None
+    control_tokens: str = "as_text"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        return digest("spec", self.to_json()).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Scores of one response's T tokens behind one context, from float32 logits.
+
+    `log_probability` (T,) nats; of the plain context also `rank` (T,) from 1, `entropy` (T,) nats and
+    `sum_of_squares` (T,), the sum of squared probabilities of each step; None for the other contexts.
+    """
+
+    log_probability: NDArray[np.float32]
+    rank: NDArray[np.int32] | None = None
+    entropy: NDArray[np.float32] | None = None
+    sum_of_squares: NDArray[np.float32] | None = None
+
+    @property
+    def tokens(self) -> int:
+        return int(self.log_probability.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class SampleError:
+    """Why one response has no score behind one context: a short code and a sentence."""
+
+    code: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The target model's own answer to a question; `question` is None where the task does not hold it."""
+
+    text: str
+    question: int | None = None
+    finished: bool = True
+    correct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankRow:
+    """One strategy's line of a ranking. `scores` maps metric ids to values with intervals."""
+
+    rank: int
+    rank_low: int
+    rank_high: int
+    strategy: str
+    n: int
+    p_best: float
+    p_value: float | None
+    separable: bool
+    scores: dict[str, Interval]
+    difference: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The strategies of a run by one metric; best first. `left_out` maps strategies without a rank to why."""
+
+    metric: str
+    verdict: str
+    questions: int
+    rows: tuple[RankRow, ...]
+    more_questions: int | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,86 @@
+"""The interface between the worker and an engine that holds a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.domain import SampleError, TokenScores, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How to load a target model. `device` is auto, cpu or cuda:N; `dtype` float32, bfloat16 or float16."""
+
+    path: str
+    device: str = "auto"
+    dtype: str = "float32"
+    quantization: str = "none"
+    adapter: str = ""
+    system: str | None = None
+    template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
+    control_tokens: str = "as_text"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringGroup:
+    """One context and all responses to score behind it, as token ids.
+
+    With `detail` the rank, entropy and sum of squared probabilities of every token are wanted too.
+    """
+
+    context: tuple[int, ...]
+    responses: tuple[tuple[int, ...], ...]
+    detail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """An answer of the model: its text without special tokens, not stripped; `finished` is False at the limit."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finished: bool
+
+
+class Engine(Protocol):
+    """A loaded target model."""
+
+    @property
+    def tier(self) -> str:
+        """How groups are computed: `shared cache` or `one by one`, as the self-test at load allowed."""
+        ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Tokens that context and response together may have."""
+        ...
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Names and versions of the libraries that made the numbers."""
+        ...
+
+    def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Token ids of the chat template with these turns and the generation prompt (methods: c(q))."""
+        ...
+
+    def encode_response(self, text: str) -> tuple[int, ...]:
+        """Token ids of a response by itself, without special tokens."""
+        ...
+
+    def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
+        """Scores of the group's responses in their order."""
+        ...
+
+    def generate(
+        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
+    ) -> list[Generation]:
+        """Greedy answers behind the contexts, as one batch. `on_step` is called from time to time."""
+        ...
+
+    def peak_memory_bytes(self) -> int: ...
