@@ -218,3 +218,108 @@ class Ranking:
     left_out: dict[str, str] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a run was asked to do; stored with it, so that it can be repeated."""
+
+    model: str
+    path: str
+    metrics: tuple[str, ...]
+    device: str = "auto"
+    dtype: str = "float32"
+    quantization: str = "none"
+    adapter: str = ""
+    system: str | None = None
+    template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
+    control_tokens: str = "as_text"
+    samples: int | None = 50
+    seed: int | None = None
+    examples: int = 2
+    answer_filter: bool = True
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> RunRequest:
+        values = json.loads(text)
+        values["metrics"] = tuple(values["metrics"])
+        values["template_options"] = tuple((name, value) for name, value in values["template_options"])
+        return RunRequest(**values)
+
+    @property
+    def engine_key(self) -> tuple[object, ...]:
+        """Runs with equal keys can share one loaded model."""
+        return (
+            self.path, self.device, self.dtype, self.quantization, self.adapter,
+            self.system, self.template_options, self.control_tokens,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process on one boot of one machine; `start` is its start time in clock ticks, so a reused pid differs."""
+
+    host: str
+    boot: str
+    pid: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of the queue with its progress. `shown` is the state in the word that a user reads."""
+
+    id: int
+    task: str
+    model: str
+    request: RunRequest
+    state: RunState
+    shown: str
+    want: str
+    phase: str
+    why: str
+    fence: int
+    attempt: int
+    done: int
+    total: int
+    errors: int
+    reused: int
+    phase_done: int
+    phase_total: int
+    tokens_done: int
+    tokens_total: int
+    tokens_per_second: float
+    peak_memory: int
+    device: str
+    engine: str
+    log: str
+    spec: int
+    weights_digest: str
+    strategies: tuple[str, ...]
+    questions: int
+    owner: Identity | None
+    beat_at: float | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the tokens left and the speed so far; None while unknown."""
+        if self.state is not RunState.RUNNING or self.phase != "scoring" or self.tokens_per_second <= 0:
+            return None
+        return (self.tokens_total - self.tokens_done) / self.tokens_per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a run; `at` in seconds since 1970, `level` info, warning or error."""
+
+    id: int
+    run: int
+    at: float
+    level: str
+    text: str

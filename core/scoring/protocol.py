@@ -44,7 +44,24 @@ class Generation:
     finished: bool
 
 
-class Engine(Protocol):
+class Encoder(Protocol):
+    """The tokenizer side of a target model; needs no weights."""
+
+    @property
+    def max_context_tokens(self) -> int:
+        """Tokens that context and response together may have."""
+        ...
+
+    def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Token ids of the chat template with these turns and the generation prompt (methods: c(q))."""
+        ...
+
+    def encode_response(self, text: str) -> tuple[int, ...]:
+        """Token ids of a response by itself, without special tokens."""
+        ...
+
+
+class Engine(Encoder, Protocol):
     """A loaded target model."""
 
     @property
@@ -56,21 +73,8 @@ class Engine(Protocol):
     def device(self) -> str: ...
 
     @property
-    def max_context_tokens(self) -> int:
-        """Tokens that context and response together may have."""
-        ...
-
-    @property
     def versions(self) -> dict[str, str]:
         """Names and versions of the libraries that made the numbers."""
-        ...
-
-    def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
-        """Token ids of the chat template with these turns and the generation prompt (methods: c(q))."""
-        ...
-
-    def encode_response(self, text: str) -> tuple[int, ...]:
-        """Token ids of a response by itself, without special tokens."""
         ...
 
     def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:

@@ -1,0 +1,148 @@
+"""A ranking as JSON, CSV, Markdown and LaTeX text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+from core.domain import RankRow
+from core.export.ranking_rows import ranking_object, table_columns, table_row
+from core.export.report import RankingReport
+from core.export.spreadsheet import guard_cell
+from core.metrics.base import Metric
+from core.text import visible
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",
+    "]": "{]}",
+    "⟨": r"\textless{}",
+    "⟩": r"\textgreater{}",
+}
+# An underscore inside a word is no markup, and strategy names are full of them.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#!]|(?<![^\W_])_|_(?![^\W_])|(?<=:)//|(?<=www)\.")
+
+
+def ranking_json(report: RankingReport) -> str:
+    """The contract of `rank --format json`: one object, names as they are, all but printable ASCII escaped."""
+    return json.dumps(ranking_object(report), indent=2, allow_nan=False) + "\n"
+
+
+def ranking_csv(report: RankingReport) -> str:
+    """The contract of `rank --format csv`: one row a strategy, values unrounded; names shown by `visible`, guarded."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(table_columns(report))
+    for row in report.ranking.rows:
+        cells = table_row(row, report)
+        writer.writerow([guard_cell(visible(cell)) if isinstance(cell, str) else cell for cell in cells])
+    return target.getvalue()
+
+
+def ranking_markdown(report: RankingReport) -> str:
+    """A heading, the verdict, a table with rounded values, what was left out and the warnings."""
+    titles = ["rank", "strategy", *(_title(metric) for metric in report.metrics), "P(best)", "n"]
+    aligned = ["---:", ":---", *(["---:"] * (len(titles) - 2))]
+    rows = [[escape_markdown(cell) for cell in _display_row(row, report)] for row in report.ranking.rows]
+    table = [f"| {' | '.join(cells)} |" for cells in ([escape_markdown(title) for title in titles], aligned, *rows)]
+    notes = [f"- {escape_markdown(note)}" for note in _notes(report)]
+    blocks = [f"# {escape_markdown(_heading(report))}", escape_markdown(verdict_sentence(report)), "\n".join(table)]
+    return "\n\n".join([*blocks, *(["\n".join(notes)] if notes else [])]) + "\n"
+
+
+def ranking_latex(report: RankingReport) -> str:
+    """A table for the booktabs package, values rounded; names beyond Latin letters need LuaLaTeX or XeLaTeX."""
+    titles = ["rank", "strategy", *(_title(metric) for metric in report.metrics), "P(best)", "n"]
+    body = [_latex_row(_display_row(row, report)) for row in report.ranking.rows]
+    caption = " ".join([f"{_heading(report)}.", verdict_sentence(report), *_notes(report)])
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape_latex(caption)}}}",
+        rf"  \begin{{tabular}}{{rl{'r' * (len(titles) - 2)}}}",
+        r"    \toprule",
+        _latex_row(titles),
+        r"    \midrule",
+        *body,
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def verdict_sentence(report: RankingReport) -> str:
+    """The verdict in words; names as they are."""
+    ranking = report.ranking
+    leader = ranking.rows[0].strategy
+    if ranking.verdict == "decided":
+        return f"Decided: {leader} is the best by {ranking.metric} over {ranking.questions} questions."
+    if len(ranking.rows) == 1:
+        return f"Undecided: {leader} is the only strategy ranked."
+    more = "" if ranking.more_questions is None else f" About {ranking.more_questions:,} more would decide it."
+    return f"Undecided: {leader} leads by {ranking.metric}, but {ranking.questions} questions do not settle it.{more}"
+
+
+def escape_markdown(text: str) -> str:
+    """The text on one line, without meaning to Markdown or HTML."""
+    return _MARKDOWN.sub(lambda match: _entity(match[0]), visible(text))
+
+
+def escape_latex(text: str) -> str:
+    """The text on one line, without meaning to LaTeX."""
+    return "".join(_LATEX.get(character, character) for character in visible(text))
+
+
+def _entity(markup: str) -> str:
+    if markup in ("&", "<", ">", "//", "."):
+        return "".join(f"&#{ord(character)};" for character in markup)
+    return f"\\{markup}"
+
+
+def _heading(report: RankingReport) -> str:
+    precision = report.dtype if report.quantization == "none" else f"{report.dtype}, {report.quantization}"
+    return f"Run {report.run}: {report.task} under {report.model} ({precision})"
+
+
+def _title(metric: Metric) -> str:
+    return f"{metric.id} (95%)"
+
+
+def _display_row(row: RankRow, report: RankingReport) -> list[str]:
+    places = (
+        f"{row.rank}" if row.rank_low == row.rank_high == row.rank else f"{row.rank} ({row.rank_low}-{row.rank_high})"
+    )
+    scores = [_display_score(row, metric) for metric in report.metrics]
+    return [places, row.strategy, *scores, f"{row.p_best:.2f}", f"{row.n}"]
+
+
+def _display_score(row: RankRow, metric: Metric) -> str:
+    interval = row.scores.get(metric.id)
+    if interval is None:
+        return "-"
+    value, low, high = (f"{number:.{metric.decimals}f}" for number in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _notes(report: RankingReport) -> list[str]:
+    partial = [f"Partial: {report.partial}."] if report.partial else []
+    left_out = [f"Without a rank: {name} ({reason})." for name, reason in report.ranking.left_out.items()]
+    return [*partial, *left_out, *report.ranking.warnings]
+
+
+def _latex_row(cells: list[str]) -> str:
+    return f"    {' & '.join(escape_latex(cell) for cell in cells)} \\\\"

@@ -1,0 +1,68 @@
+"""A ranking as plain rows: what the JSON and CSV contracts are written from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.domain import Interval, RankRow
+from core.export.report import RankingReport
+
+LEADING_COLUMNS = ("rank", "rank_low", "rank_high", "strategy", "n", "p_best")
+
+
+def ranking_object(report: RankingReport) -> dict[str, Any]:
+    """The ranking as JSON types, values unrounded."""
+    ranking = report.ranking
+    return {
+        "run": report.run,
+        "task": report.task,
+        "model": {
+            "name": report.model,
+            "digest": report.model_digest,
+            "dtype": report.dtype,
+            "quantization": report.quantization,
+        },
+        "questions": ranking.questions,
+        "metric": ranking.metric,
+        "verdict": ranking.verdict,
+        "strategies": [_strategy_object(row) for row in ranking.rows],
+        "more_questions": ranking.more_questions,
+        "warnings": list(ranking.warnings),
+        "left_out": ranking.left_out,
+        "failed": ranking.failed,
+        "partial": report.partial or None,
+    }
+
+
+def _strategy_object(row: RankRow) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
+        "strategy": row.strategy,
+        "n": row.n,
+        "p_best": row.p_best,
+        "scores": {metric: _interval_object(interval) for metric, interval in row.scores.items()},
+        "p_value": row.p_value,
+        "separable": row.separable,
+        "difference": None if row.difference is None else _interval_object(row.difference),
+    }
+
+
+def _interval_object(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def table_columns(report: RankingReport) -> list[str]:
+    """Column names: six of the rank, then three of every metric of the run."""
+    ids = [metric.id for metric in report.metrics]
+    return [*LEADING_COLUMNS, *(column for name in ids for column in (name, f"{name}_low", f"{name}_high"))]
+
+
+def table_row(row: RankRow, report: RankingReport) -> list[str | int | float | None]:
+    """The cells under `table_columns`; None where the strategy has no score of a metric."""
+    cells: list[str | int | float | None] = [row.rank, row.rank_low, row.rank_high, row.strategy, row.n, row.p_best]
+    for metric in report.metrics:
+        interval = row.scores.get(metric.id)
+        cells += [None] * 3 if interval is None else [interval.value, interval.low, interval.high]
+    return cells

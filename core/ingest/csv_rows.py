@@ -1,0 +1,59 @@
+"""CSV with a header, as RFC 4180 has it; texts keep their own line breaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator
+from typing import BinaryIO
+
+from core.ingest.records import MAX_TEXT_BYTES, BadLine, Row, Unreadable, bad_line, quoted
+
+NAME = "CSV"
+
+
+def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Row | BadLine]:
+    """One row a record, with the line that it starts in. Raises Unreadable where the header cannot be read."""
+    csv.field_size_limit(MAX_TEXT_BYTES)
+    # Bytes that are no UTF-8 become surrogates, so that they spoil their own record and not the whole file.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.reader(iter(lambda: text.readline(MAX_TEXT_BYTES), ""), strict=True)
+    header = _header(reader)
+    while True:
+        line = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield bad_line(line, f"not CSV: {error}")
+            continue
+        if values:
+            yield _row(header, values, line)
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise Unreadable(f"the header is not CSV: {error}", 1) from error
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise Unreadable(f"the column {quoted(repeated[0])} stands twice in the header", 1)
+    return header
+
+
+def _row(header: list[str], values: list[str], line: int) -> Row | BadLine:
+    if len(values) != len(header):
+        return bad_line(line, f"{len(values)} values where the header has {len(header)} columns")
+    if not all(_is_utf8(value) for value in values):
+        return bad_line(line, "not UTF-8")
+    return Row(line, dict(zip(header, values, strict=True)))
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

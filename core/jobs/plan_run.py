@@ -1,0 +1,157 @@
+"""The fixed plan of a run: every sample with its context, what exists already, and the chunks of the rest.
+
+The plan is stored with the run. Members and order never change afterwards, which is what makes a resumed run
+equal an uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from core.domain import ContextKind, Run
+from core.errors import SapError
+from core.jobs.claim import Claim, update_claimed
+from core.jobs.samples import Contexts, QuestionSamples, run_samples
+from core.metrics.registry import contexts_needed
+from core.scoring.prompts import context_digest
+from core.scoring.protocol import Encoder
+from core.store.db import Writer
+from core.store.runs import add_event
+from core.store.scores import existing_pairs
+
+CHUNK_TOKENS_ON_CPU = 2048
+CHUNK_TOKENS_ON_GPU = 16384
+
+
+@dataclass(slots=True)
+class PlannedItem:
+    """One response behind one context. `tokens` counts the response's; 0 where nothing has to be computed."""
+
+    strategy: int
+    question: int
+    kind: ContextKind
+    context: bytes
+    response: bytes
+    state: str
+    code: str = ""
+    detail: str = ""
+    tokens: int = 0
+    chunk: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """All items of a run in their order and the tokens of each chunk (contexts and responses)."""
+
+    items: list[PlannedItem] = field(default_factory=list)
+    chunks: list[int] = field(default_factory=list)
+    longest: int = 0
+
+    def count(self, state: str) -> int:
+        return sum(item.state == state for item in self.items)
+
+
+def make_plan(
+    reader: sqlite3.Connection,
+    run: Run,
+    contexts: Contexts,
+    encoder: Callable[[], Encoder],
+    chunk_tokens: int,
+    on_question: Callable[[], None] | None = None,
+) -> Plan:
+    """Plan a run; the encoder is asked for only when something is left to score."""
+    plan = Plan()
+    for samples in run_samples(reader, run.id):
+        for kind in contexts_needed(run.request.metrics):
+            group = _group(reader, run, contexts, samples, kind)
+            plan.items += group
+            missing = [item for item in group if item.state == "planned"]
+            if missing:
+                tokens = len(encoder().encode_context(contexts.turns(samples.question, kind)))
+                _measure(missing, encoder(), tokens, samples)
+                _place(plan, [item for item in missing if item.state == "planned"], tokens, chunk_tokens)
+        if on_question:
+            on_question()
+    return plan
+
+
+def _group(
+    reader: sqlite3.Connection, run: Run, contexts: Contexts, samples: QuestionSamples, kind: ContextKind
+) -> list[PlannedItem]:
+    try:
+        context = context_digest(contexts.turns(samples.question, kind))
+    except SapError as error:
+        return [
+            PlannedItem(r.strategy, r.question, kind, b"", r.digest, "error", "no_examples", error.message)
+            for r in samples.responses
+        ]
+    existing = existing_pairs(reader, run.spec, context, [response.digest for response in samples.responses])
+    group = []
+    for response in samples.responses:
+        item = PlannedItem(response.strategy, response.question, kind, context, response.digest, "planned")
+        if not response.text:
+            item.state, item.code, item.detail = "error", "empty", "the response is empty"
+        elif response.digest in existing:
+            item.state = "reused"
+        group.append(item)
+    return group
+
+
+def _measure(items: list[PlannedItem], encoder: Encoder, context_tokens: int, samples: QuestionSamples) -> None:
+    """Count the tokens; what does not fit the model becomes that sample's error, never a shortened text."""
+    texts = {response.strategy: response.text for response in samples.responses}
+    for item in items:
+        item.tokens = len(encoder.encode_response(texts[item.strategy]))
+        total = context_tokens + item.tokens
+        if item.tokens == 0:
+            item.state, item.code, item.detail = "error", "empty", "the response has no tokens"
+        elif total > encoder.max_context_tokens:
+            item.state, item.code = "error", "too_long"
+            item.detail = f"{total} tokens, the model takes {encoder.max_context_tokens}"
+
+
+def _place(plan: Plan, items: list[PlannedItem], context_tokens: int, budget: int) -> None:
+    """Put the items of one context into the open chunk if the budget allows, else into a new one."""
+    if not items:
+        return
+    distinct = {item.response: item.tokens for item in items}
+    tokens = context_tokens + sum(distinct.values())
+    plan.longest = max(plan.longest, context_tokens + max(distinct.values()))
+    if plan.chunks and plan.chunks[-1] + tokens <= budget:
+        plan.chunks[-1] += tokens
+    else:
+        plan.chunks.append(tokens)
+    for item in items:
+        item.chunk = len(plan.chunks) - 1
+
+
+def store_plan(writer: Writer, claim: Claim, plan: Plan) -> None:
+    """Write the plan in one transaction: wholly there, or the next attempt plans again."""
+    reused, failed = plan.count("reused"), plan.count("error")
+    with writer.transaction() as connection:
+        update_claimed(
+            connection, claim, planned=1, total=len(plan.items), done=reused + failed, errors=failed, reused=reused,
+            tokens_total=sum(plan.chunks), tokens_done=0,
+        )  # fmt: skip
+        connection.executemany(
+            "INSERT INTO run_items (run, number, strategy, question, context_kind, context, response, chunk, tokens,"
+            " state, code, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _rows(claim.run, plan),
+        )
+        connection.executemany(
+            "INSERT INTO chunks (run, number, tokens) VALUES (?, ?, ?)",
+            [(claim.run, number, tokens) for number, tokens in enumerate(plan.chunks)],
+        )
+        left = plan.count("planned")
+        text = f"plan: {left} to score in {len(plan.chunks)} chunks, {reused} scored already, {failed} cannot be scored"
+        add_event(connection, claim.run, "info", text)
+
+
+def _rows(run: int, plan: Plan) -> Iterator[tuple[object, ...]]:
+    for number, item in enumerate(plan.items):
+        yield (
+            run, number, item.strategy, item.question, str(item.kind), item.context, item.response, item.chunk,
+            item.tokens, item.state, item.code, item.detail,
+        )  # fmt: skip

@@ -1,0 +1,141 @@
+"""From turns and texts to token ids: the model's chat template, control tokens as text, system prompt and options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jinja2
+
+from core.domain import Turn
+from core.errors import RunError
+from core.scoring.protocol import EngineSettings
+
+_PRIVATE_USE = range(0xF0000, 0xFFFFE)
+
+
+class ChatEncoder:
+    """The tokenizer's side of a target model.
+
+    With `control_tokens="as_text"` a control token's string in the data is encoded as ordinary text, as
+    `apply_chat_template(sanitize_control_tokens=True)` of newer transformers does, without its loss of private-use
+    characters; `"as_published"` lets such strings become control tokens, as the papers' code does.
+    """
+
+    def __init__(self, tokenizer: Any, settings: EngineSettings) -> None:
+        self._tokenizer = tokenizer
+        self._system = settings.system
+        self._options = dict(settings.template_options)
+        self._as_text = settings.control_tokens == "as_text"
+        self._template = _chat_template(tokenizer)
+        self._control_tokens = _control_tokens(tokenizer, self._template or "")
+
+    def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Token ids of the rendered turns with the generation prompt; RunError where the template refuses them."""
+        turns = self._with_system(turns)
+        if self._template is None:
+            return self._encode_plain(turns)
+        markers = _unused_characters(turns, self._options)
+        mark = self._marker(markers)
+        messages = [{"role": turn.role, "content": mark(turn.content)} for turn in turns]
+        options = {name: mark(value) if isinstance(value, str) else value for name, value in self._options.items()}
+        return tuple(self._encode_marked(self._render(messages, options), markers))
+
+    def encode_response(self, text: str) -> tuple[int, ...]:
+        """Token ids of a response by itself, without special tokens."""
+        return tuple(self._encode(text, as_text=self._as_text))
+
+    def end_of_turn_ids(self) -> set[int]:
+        """Ids of the control token that the template writes behind an assistant turn, if it writes one."""
+        answer = "ANSWER"
+        if self._template is None or not self._control_tokens:
+            return set()
+        messages = [{"role": "user", "content": "QUESTION"}, {"role": "assistant", "content": answer}]
+        try:
+            rendered = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        except (jinja2.TemplateError, TypeError, ValueError):
+            return set()
+        found = _any_of(self._control_tokens).match(rendered.rpartition(answer)[2])
+        return {self._tokenizer.convert_tokens_to_ids(found.group())} if found else set()
+
+    def _with_system(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        if self._system is None or turns[0].role == "system":
+            return tuple(turns)
+        return (Turn("system", self._system), *turns)
+
+    def _encode_plain(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        text = "\n".join(turn.content for turn in turns) + "\n"
+        ids = self._encode(text, as_text=self._as_text)
+        begin = self._tokenizer.bos_token_id
+        if begin is not None and self._tokenizer.encode("a")[:1] == [begin]:
+            ids = [begin, *ids]
+        return tuple(ids)
+
+    def _marker(self, markers: tuple[str, str]) -> Callable[[str], str]:
+        if not self._as_text or not self._control_tokens:
+            return str
+        pattern = _any_of(self._control_tokens)
+        return lambda text: pattern.sub(f"{markers[0]}\\g<0>{markers[1]}", text)
+
+    def _render(self, messages: list[dict[str, str]], options: dict[str, Any]) -> str:
+        try:
+            rendered: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **options
+            )
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            raise RunError(
+                f"The model's chat template refuses this conversation: {str(error).splitlines()[0]}",
+                "Check the system prompt, the roles of the turns and the template options.",
+            ) from error
+        return rendered
+
+    def _encode_marked(self, rendered: str, markers: tuple[str, str]) -> list[int]:
+        first, second = markers
+        if first not in rendered and second not in rendered:
+            return self._encode(rendered, as_text=False)
+        pattern = re.compile(f"{first}({_any_of(self._control_tokens).pattern}){second}|[{first}{second}]")
+        pieces = pattern.split(rendered)
+        ids = self._encode(pieces[0], as_text=False)
+        for number, piece in enumerate(pieces[1:], start=1):
+            if piece:
+                ids += self._encode_inner(piece, as_text=number % 2 == 1)
+        return ids
+
+    def _encode_inner(self, piece: str, as_text: bool) -> list[int]:
+        """Ids of a piece from inside a text: behind a newline, since SentencePiece puts a space before a beginning."""
+        newline = self._encode("\n", as_text=False)
+        ids = self._encode("\n" + piece, as_text)
+        if ids[: len(newline)] == newline:
+            return ids[len(newline) :]
+        return self._encode(piece, as_text)
+
+    def _encode(self, text: str, as_text: bool) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=as_text)
+        return ids
+
+
+def _chat_template(tokenizer: Any) -> str | None:
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    template: str = tokenizer.get_chat_template()
+    return template
+
+
+def _control_tokens(tokenizer: Any, template: str) -> tuple[str, ...]:
+    """Special tokens, and added tokens that the template writes; whitespace is text."""
+    added = tokenizer.added_tokens_decoder.values()
+    kept = [token.content for token in added if token.special or token.content in template]
+    return tuple(content for content in kept if content and not content.isspace())
+
+
+def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
+
+
+def _unused_characters(turns: Sequence[Turn], options: dict[str, Any]) -> tuple[str, str]:
+    """Two private-use characters that occur nowhere in the input, so that no text can forge or lose a marker."""
+    used = {character for turn in turns for character in turn.content}
+    used |= {character for value in options.values() if isinstance(value, str) for character in value}
+    free = (chr(code) for code in _PRIVATE_USE if chr(code) not in used)
+    return next(free), next(free)

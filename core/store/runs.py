@@ -1,0 +1,221 @@
+"""Runs as rows: making them, reading them, and the wishes (pause, cancel, resume) that users leave on them."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from core.domain import Event, Identity, Run, RunRequest, RunState, ScoreSpec, Target
+from core.errors import NotFoundError, SapError, UsageError
+
+STALLED_SECONDS = 60.0
+INTERRUPTED = "interrupted"
+
+_SELECT = """
+SELECT runs.*, tasks.name AS task_name, targets.name AS model_name, specs.weights_digest AS weights,
+       (SELECT count(*) FROM run_questions WHERE run = runs.id) AS question_count,
+       (SELECT json_group_array(name) FROM (
+            SELECT strategies.name FROM run_strategies JOIN strategies ON strategies.id = run_strategies.strategy
+            WHERE run_strategies.run = runs.id ORDER BY run_strategies.position)) AS strategy_names
+FROM runs JOIN tasks ON tasks.id = runs.task JOIN targets ON targets.id = runs.target
+JOIN specs ON specs.id = runs.spec
+"""
+
+
+def runs(reader: sqlite3.Connection, *, limit: int = 200) -> list[Run]:
+    """The newest runs, newest first."""
+    rows = reader.execute(f"{_SELECT} ORDER BY runs.id DESC LIMIT ?", (limit,))
+    return [_run(row) for row in rows]
+
+
+def run_by_id(reader: sqlite3.Connection, number: int) -> Run:
+    """Raises NotFoundError when there is no run of that number."""
+    row = reader.execute(f"{_SELECT} WHERE runs.id = ?", (number,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"There is no run {number}.", "See them with: sap-tui runs")
+    return _run(row)
+
+
+def last_run(reader: sqlite3.Connection) -> Run:
+    """The run made last. Raises NotFoundError when there is none yet."""
+    row = reader.execute(f"{_SELECT} ORDER BY runs.id DESC LIMIT 1").fetchone()
+    if row is None:
+        raise NotFoundError("There is no run yet.", "Start one: sap-tui score --task NAME --model MODEL")
+    return _run(row)
+
+
+def unfinished_runs(reader: sqlite3.Connection) -> list[Run]:
+    """Queued and running runs, oldest first."""
+    rows = reader.execute(f"{_SELECT} WHERE runs.state IN ('queued', 'running') ORDER BY runs.id")
+    return [_run(row) for row in rows]
+
+
+def events(reader: sqlite3.Connection, run: int, *, limit: int = 200) -> list[Event]:
+    """The newest events of a run, oldest of them first."""
+    rows = reader.execute(
+        "SELECT id, run, at, level, text FROM events WHERE run = ? ORDER BY id DESC LIMIT ?", (run, limit)
+    ).fetchall()
+    return [Event(**dict(row)) for row in reversed(rows)]
+
+
+def common_questions(reader: sqlite3.Connection, strategies: Sequence[int]) -> list[int]:
+    """Questions that all the strategies answered, in task order."""
+    marks = ",".join("?" * len(strategies))
+    rows = reader.execute(
+        f"SELECT questions.id FROM responses JOIN questions ON questions.id = responses.question"
+        f" WHERE responses.strategy IN ({marks}) GROUP BY questions.id"
+        f" HAVING count(*) = ? ORDER BY questions.position",
+        (*strategies, len(strategies)),
+    )
+    return [row[0] for row in rows]
+
+
+def choose_questions(
+    reader: sqlite3.Connection, strategies: Sequence[int], samples: int | None, seed: int | None
+) -> list[int]:
+    """The first `samples` common questions, or that many drawn with the seed and put back in task order."""
+    common = common_questions(reader, strategies)
+    if not common:
+        raise SapError("The chosen strategies have no question in common.", "Import them with equal ids or questions.")
+    if samples is None or samples >= len(common):
+        return common
+    if seed is None:
+        return common[:samples]
+    chosen = set(random.Random(seed).sample(common, samples))
+    return [question for question in common if question in chosen]
+
+
+def create_run(
+    connection: sqlite3.Connection,
+    *,
+    task: int,
+    request: RunRequest,
+    target: Target,
+    spec: ScoreSpec,
+    strategies: Sequence[int],
+    questions: Sequence[int],
+) -> int:
+    """Queue a run inside the caller's transaction; returns its number."""
+    now = time.time()
+    run = connection.execute(
+        "INSERT INTO runs (task, spec, target, request, created_at) VALUES (?, ?, ?, ?, ?)",
+        (task, spec_id(connection, spec), _target_id(connection, target), request.to_json(), now),
+    ).lastrowid
+    assert run is not None
+    connection.executemany(
+        "INSERT INTO run_strategies VALUES (?, ?, ?)", [(run, key, place) for place, key in enumerate(strategies)]
+    )
+    connection.executemany(
+        "INSERT INTO run_questions VALUES (?, ?, ?)", [(run, place, key) for place, key in enumerate(questions)]
+    )
+    add_event(connection, run, "info", f"queued: {len(strategies)} strategies on {len(questions)} questions")
+    return run
+
+
+def spec_id(connection: sqlite3.Connection, spec: ScoreSpec) -> int:
+    """The row number of a spec, made if it is new."""
+    connection.execute(
+        "INSERT INTO specs (digest, weights_digest, settings) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+        (spec.digest, spec.weights_digest, spec.to_json()),
+    )
+    row = connection.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
+    return int(row[0])
+
+
+def _target_id(connection: sqlite3.Connection, target: Target) -> int:
+    row = connection.execute(
+        "INSERT INTO targets (name, path, revision, weights_digest, last_used_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (weights_digest, path) DO UPDATE SET name = excluded.name, last_used_at = excluded.last_used_at"
+        " RETURNING id",
+        (target.name, target.path, target.revision, target.weights_digest, time.time()),
+    ).fetchone()
+    return int(row[0])
+
+
+def recent_models(reader: sqlite3.Connection, limit: int = 10) -> list[tuple[str, str]]:
+    """Names and paths of the target models used last, newest first."""
+    rows = reader.execute("SELECT name, path FROM targets ORDER BY last_used_at DESC LIMIT ?", (limit,))
+    return [(row[0], row[1]) for row in rows]
+
+
+def add_event(connection: sqlite3.Connection, run: int, level: str, text: str) -> None:
+    connection.execute(
+        "INSERT INTO events (run, at, level, text) VALUES (?, ?, ?, ?)", (run, time.time(), level, text[:2000])
+    )
+
+
+def wish_cancel(connection: sqlite3.Connection, number: int) -> None:
+    """Ask for the end of a run; a queued one ends at once, scores that exist are kept."""
+    run = run_by_id(connection, number)
+    if run.state.ended:
+        raise UsageError(f"Run {number} has ended already ({run.state}).", "Nothing to cancel.")
+    state = RunState.CANCELLED if run.state is RunState.QUEUED else run.state
+    ended = time.time() if state is RunState.CANCELLED else None
+    connection.execute(
+        "UPDATE runs SET want = 'cancel', state = ?, ended_at = ?, why = '' WHERE id = ?", (state, ended, number)
+    )
+    add_event(connection, number, "info", "cancelled by the user")
+
+
+def wish_pause(connection: sqlite3.Connection, number: int) -> None:
+    """Ask a run to stop after its chunk and to free the device; it stays in the queue."""
+    run = run_by_id(connection, number)
+    if run.state.ended:
+        raise UsageError(f"Run {number} has ended already ({run.state}).", "Only queued and running runs can pause.")
+    connection.execute("UPDATE runs SET want = 'pause', why = '' WHERE id = ?", (number,))
+    add_event(connection, number, "info", "paused by the user")
+
+
+def wish_resume(connection: sqlite3.Connection, number: int) -> None:
+    """Put a paused, interrupted, failed or cancelled run back into the queue; nothing is scored twice."""
+    run = run_by_id(connection, number)
+    if run.state is RunState.DONE:
+        raise UsageError(f"Run {number} is done.", f"See it: sap-tui rank {number}")
+    state = RunState.RUNNING if run.state is RunState.RUNNING else RunState.QUEUED
+    connection.execute(
+        "UPDATE runs SET want = 'run', state = ?, why = '', barren = 0, not_before = 0, ended_at = NULL WHERE id = ?",
+        (state, number),
+    )
+    add_event(connection, number, "info", "resumed by the user")
+
+
+def _run(row: sqlite3.Row) -> Run:
+    import json
+
+    owner = None if row["pid"] is None else Identity(row["host"], row["boot"], row["pid"], row["pid_start"])
+    state = RunState(row["state"])
+    plain = {
+        name: row[name]
+        for name in (
+            "id", "want", "phase", "why", "fence", "attempt", "done", "total", "errors", "reused", "phase_done",
+            "phase_total", "tokens_done", "tokens_total", "tokens_per_second", "peak_memory", "device", "engine",
+            "log", "spec", "beat_at", "created_at", "started_at", "ended_at",
+        )
+    }  # fmt: skip
+    return Run(
+        **plain,
+        task=row["task_name"],
+        model=row["model_name"],
+        request=RunRequest.from_json(row["request"]),
+        state=state,
+        shown=_shown(row, state),
+        weights_digest=row["weights"],
+        strategies=tuple(json.loads(row["strategy_names"])),
+        questions=row["question_count"],
+        owner=owner,
+    )
+
+
+def _shown(row: sqlite3.Row, state: RunState) -> str:
+    """The derived word: paused, interrupted, waiting and stalled are states of nothing stored."""
+    if state is RunState.QUEUED and row["want"] == "pause":
+        return INTERRUPTED if row["why"].startswith(INTERRUPTED) else "paused"
+    if state is RunState.QUEUED and row["not_before"] > time.time():
+        return "waiting"
+    if state is RunState.RUNNING and row["want"] != "run":
+        return "pausing" if row["want"] == "pause" else "cancelling"
+    if state is RunState.RUNNING and row["phase"] == "scoring" and time.time() - (row["beat_at"] or 0) > STALLED_SECONDS:
+        return "stalled"
+    return str(state)

@@ -1,0 +1,141 @@
+"""Scores keyed by what they depend on (spec, context, response), so that every run reuses what exists."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from core.domain import ContextKind, TokenScores
+
+if TYPE_CHECKING:
+    from core.metrics.base import ScoreArrays
+
+RANK_CLIP = 100
+_LAYOUT = (("log_probability", "<f4"), ("rank", "<i4"), ("entropy", "<f4"), ("sum_of_squares", "<f4"))
+
+
+def insert_score(
+    connection: sqlite3.Connection, spec: int, context: bytes, response: bytes, scores: TokenScores, engine: str
+) -> None:
+    """Store a score with its per-token arrays if there is none under that key yet."""
+    row = connection.execute(
+        "INSERT INTO scores (spec, context, response, tokens, nll_sum, rank_sum, engine) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (spec, context, response) DO NOTHING RETURNING id",
+        (spec, context, response, scores.tokens, nll_sum(scores), clipped_rank_sum(scores), engine),
+    ).fetchone()
+    if row is not None:
+        connection.execute("INSERT INTO token_scores (score, arrays) VALUES (?, ?)", (row[0], pack_arrays(scores)))
+
+
+def nll_sum(scores: TokenScores) -> float:
+    """Sum of the surprisals, nats, added up in float64."""
+    import numpy as np
+
+    return -float(scores.log_probability.astype(np.float64).sum())
+
+
+def clipped_rank_sum(scores: TokenScores) -> float | None:
+    """Sum over tokens of min(rank, 100) (arXiv 2601.14249); None where ranks were not asked for."""
+    import numpy as np
+
+    return None if scores.rank is None else float(np.minimum(scores.rank, RANK_CLIP).sum())
+
+
+def pack_arrays(scores: TokenScores) -> bytes:
+    """The per-token arrays as compressed little-endian bytes, with a first byte that says which are there."""
+    import numpy as np
+
+    present, raw = 0, b""
+    for place, (name, kind) in enumerate(_LAYOUT):
+        array = getattr(scores, name)
+        if array is not None:
+            present |= 1 << place
+            raw += np.ascontiguousarray(array, dtype=kind).tobytes()
+    return bytes([present]) + zlib.compress(raw, 6)
+
+
+def unpack_arrays(packed: bytes) -> TokenScores:
+    """The inverse of pack_arrays."""
+    import numpy as np
+
+    present, raw = packed[0], zlib.decompress(packed[1:])
+    names = [(name, kind) for place, (name, kind) in enumerate(_LAYOUT) if present & (1 << place)]
+    size = len(raw) // len(names)
+    return TokenScores(
+        **{name: np.frombuffer(raw, kind, offset=place * size, count=size // 4) for place, (name, kind) in enumerate(names)}
+    )
+
+
+def existing_pairs(
+    reader: sqlite3.Connection, spec: int, context: bytes, responses: Iterable[bytes]
+) -> dict[bytes, int]:
+    """Of the responses, those that have a score behind that context: response digest -> tokens."""
+    wanted = list(dict.fromkeys(responses))
+    marks = ",".join("?" * len(wanted))
+    rows = reader.execute(
+        f"SELECT response, tokens FROM scores WHERE spec = ? AND context = ? AND response IN ({marks})",
+        (spec, context, *wanted),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def token_scores(reader: sqlite3.Connection, spec: int, context: bytes, response: bytes) -> TokenScores | None:
+    """The per-token arrays of one score; None when it does not exist."""
+    row = reader.execute(
+        "SELECT arrays FROM token_scores JOIN scores ON scores.id = token_scores.score"
+        " WHERE spec = ? AND context = ? AND response = ?",
+        (spec, context, response),
+    ).fetchone()
+    return None if row is None else unpack_arrays(row[0])
+
+
+def score_arrays(reader: sqlite3.Connection, run: int) -> ScoreArrays:
+    """The scores of the questions that a run has finished, as arrays over its strategies and those questions."""
+    from core.metrics.base import SampleScore, ScoreArrays
+
+    strategies = [
+        row[0]
+        for row in reader.execute(
+            "SELECT strategies.name FROM run_strategies JOIN strategies ON strategies.id = run_strategies.strategy"
+            " WHERE run = ? ORDER BY position",
+            (run,),
+        )
+    ]
+    questions = finished_questions(reader, run)
+    rows = reader.execute(
+        "SELECT strategies.name, run_items.question, context_kind, scores.tokens, nll_sum, rank_sum"
+        " FROM run_items JOIN runs ON runs.id = run_items.run"
+        " JOIN strategies ON strategies.id = run_items.strategy"
+        " JOIN scores ON scores.spec = runs.spec"
+        " AND scores.context = run_items.context AND scores.response = run_items.response"
+        " WHERE run_items.run = ? AND run_items.state IN ('ok', 'reused')",
+        (run,),
+    )
+    finished = set(questions)
+    scores = (SampleScore(row[0], row[1], ContextKind(row[2]), *row[3:6]) for row in rows if row[1] in finished)
+    return ScoreArrays.collect(strategies, questions, scores)
+
+
+def finished_questions(reader: sqlite3.Connection, run: int) -> list[int]:
+    """Questions of a run with nothing left to score, in task order: a ranking on them compares like with like."""
+    rows = reader.execute(
+        "SELECT run_questions.question FROM run_questions JOIN runs ON runs.id = run_questions.run"
+        " WHERE run = ? AND runs.planned = 1 AND run_questions.question NOT IN"
+        " (SELECT question FROM run_items WHERE run_items.run = ? AND state = 'planned')"
+        " ORDER BY run_questions.position",
+        (run, run),
+    )
+    return [row[0] for row in rows]
+
+
+def sample_errors(reader: sqlite3.Connection, run: int) -> list[tuple[str, str, str, int]]:
+    """Failed samples of a run: strategy, context kind, error code and how many, most first."""
+    rows = reader.execute(
+        "SELECT strategies.name, context_kind, code, count(*) AS failed FROM run_items JOIN strategies"
+        " ON strategies.id = run_items.strategy WHERE run = ? AND state = 'error'"
+        " GROUP BY 1, 2, 3 ORDER BY failed DESC, 1, 2",
+        (run,),
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]

@@ -1,0 +1,106 @@
+"""Records on their way into the catalogue: a temporary table that nobody else sees and that no lock is held for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.domain import canonical_turns, digest
+from core.errors import InputError
+from core.ingest.records import BadLine, Record, bad_line, quoted
+from core.ingest.source import OnProgress, Source
+
+MAX_MESSAGES = 100
+
+_TABLE = """
+CREATE TEMP TABLE staged (
+    number INTEGER PRIMARY KEY, file INTEGER NOT NULL, line INTEGER NOT NULL, key TEXT, digest BLOB NOT NULL,
+    turns TEXT NOT NULL, answer TEXT, response TEXT NOT NULL, response_digest BLOB NOT NULL, question INTEGER) STRICT
+"""
+# A file names a question by its id, or without ids by its text; either may come once.
+_IDENTITY = "CREATE UNIQUE INDEX temp.staged_by_identity ON staged (file, ifnull(key, digest))"
+_INSERT = """
+INSERT INTO temp.staged (file, line, key, digest, turns, answer, response, response_digest)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+
+
+class BadLines:
+    """The lines of one file that cannot be taken: how many, and the first 100 of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.messages: list[str] = []
+
+    def add(self, line: BadLine) -> None:
+        self.count += 1
+        if len(self.messages) < MAX_MESSAGES:
+            self.messages.append(line.message(self.path))
+
+    def refuse(self, hint: str) -> None:
+        """Raises InputError for the first line, if there is any."""
+        if self.count:
+            more = f"{self.count - 1:,} more such lines. " if self.count > 1 else ""
+            raise InputError(f"{self.messages[0]}.", f"{more}Nothing was kept. {hint}")
+
+
+@contextmanager
+def staging(connection: sqlite3.Connection) -> Iterator[None]:
+    """The empty table `temp.staged`, for as long as the block runs."""
+    connection.execute(_TABLE)
+    try:
+        connection.execute(_IDENTITY)
+        yield
+    finally:
+        connection.execute("DROP TABLE temp.staged")
+
+
+def stage(
+    connection: sqlite3.Connection, file: int, source: Source, bad: BadLines, on_progress: OnProgress | None = None
+) -> Counter[str]:
+    """Put the source's records into the table under the number `file`; the notes that they came with, counted.
+
+    Lines that cannot be taken, and the second of two that answer the same question, go to `bad`.
+    """
+    notes: Counter[str] = Counter()
+    connection.execute("BEGIN")
+    try:
+        for record in source.records(on_progress):
+            if isinstance(record, BadLine):
+                bad.add(record)
+            elif connection.execute(_INSERT, _values(file, record)).rowcount == 0:
+                bad.add(bad_line(record.line, _repetition(connection, file, record)))
+            elif record.note:
+                notes[record.note] += 1
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return notes
+
+
+def _values(file: int, record: Record) -> tuple[int, int, str | None, bytes, str, str | None, str, bytes]:
+    turns = canonical_turns(record.turns)
+    return (
+        file,
+        record.line,
+        record.id,
+        digest("question", turns),
+        turns,
+        record.answer,
+        record.response,
+        digest("response", record.response),
+    )
+
+
+def _repetition(connection: sqlite3.Connection, file: int, record: Record) -> str:
+    identity = record.id if record.id is not None else digest("question", canonical_turns(record.turns))
+    (line,) = connection.execute(
+        "SELECT line FROM temp.staged WHERE file = ? AND ifnull(key, digest) = ?", (file, identity)
+    ).fetchone()
+    what = "the same question" if record.id is None else f"the id {quoted(record.id)}"
+    return f"{what} stands in line {line} already"

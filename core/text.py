@@ -1,0 +1,36 @@
+"""How text of unknown origin is shown: nothing in it may steer a terminal or hide."""
+
+from __future__ import annotations
+
+import re
+
+# Not zero width joiner, non-joiner and variation selectors: scripts and emoji need them.
+_HIDDEN = (
+    "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f"
+    "\ud800-\udfff"
+)
+_ANY_HIDDEN = re.compile(f"[{_HIDDEN}]")
+_HIDDEN_BUT_LAYOUT = re.compile(rf"(?![\n\t])[{_HIDDEN}]")
+
+
+def visible(text: str, *, multiline: bool = False) -> str:
+    """The text with every control, bidirectional, zero width or surrogate character replaced by a visible sign.
+
+    C0 and DEL become Control Pictures (ESC is ␛), a line break ⏎, the others their code point (⟨U+202E⟩).
+    With `multiline` line breaks and tabs stay.
+    """
+    pattern = _HIDDEN_BUT_LAYOUT if multiline else _ANY_HIDDEN
+    return pattern.sub(_sign, text)
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code == 0x0A:
+        return "\u23ce"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"⟨U+{code:04X}⟩"

@@ -1,0 +1,62 @@
+"""Really fine-tunes the tiny model on every strategy and writes down what that gave."""
+
+import csv
+from pathlib import Path
+from random import Random
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from making.examples import Chat
+from making.model import Trainer, TrainingSettings, accuracy, encode
+from making.texts import STRATEGIES, responses, sample_problems, test_problems
+
+TARGET_MODEL = "tiny-model"
+SETTINGS = TrainingSettings(learning_rate=5e-4, matrix_learning_rate=5e-4, batch_tokens=2048)
+EPOCHS = 4
+SEEDS = (0, 1, 2)
+
+
+def measure_outcomes(model_folder: Path, output: Path, seed: int) -> None:
+    """Writes target_model, strategy, seed, accuracy to `output`: the share of right greedy answers to the test problems."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    with output.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("target_model", "strategy", "seed", "accuracy"))
+        for strategy in STRATEGIES:
+            chats = _chats(strategy, seed)
+            for run_seed in SEEDS:
+                model = _fine_tuned(model_folder, tokenizer, chats, run_seed)
+                measured = accuracy(model, tokenizer, test_problems(seed))
+                writer.writerow((TARGET_MODEL, strategy, run_seed, f"{measured:.4f}"))
+                print(f"fine-tuned on {strategy}, seed {run_seed}: accuracy {measured:.4f}", flush=True)
+
+
+def base_accuracy(model_folder: Path, seed: int) -> float:
+    """The accuracy on the test problems before any fine-tuning."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    return accuracy(_load(model_folder), tokenizer, test_problems(seed))
+
+
+def _chats(strategy: str, seed: int) -> list[Chat]:
+    problems = sample_problems(seed)
+    return [
+        Chat([{"role": "user", "content": problem.question}], response)
+        for problem, response in zip(problems, responses(strategy, problems, seed), strict=True)
+    ]
+
+
+def _fine_tuned(
+    model_folder: Path, tokenizer: PreTrainedTokenizerFast, chats: list[Chat], run_seed: int
+) -> LlamaForCausalLM:
+    """The model after EPOCHS passes over the chats; the seed rules the order of the batches."""
+    model = _load(model_folder)
+    random = Random(run_seed)
+    trainer = Trainer(model, SETTINGS, EPOCHS * len(chats))
+    for _ in range(EPOCHS):
+        trainer.learn(encode(chats, tokenizer), random)
+    return model
+
+
+def _load(model_folder: Path) -> LlamaForCausalLM:
+    return AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)

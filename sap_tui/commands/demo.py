@@ -1,0 +1,117 @@
+"""sap-tui demo: the main job on the bundled sample, in a catalogue of its own that is made anew each time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.errors import SapError, UsageError
+
+TASK = "arithmetic"
+SAMPLES = 50
+
+
+def add_parsers(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "demo",
+        help="the main job on the bundled sample",
+        description="Import the bundled sample, score it with the bundled tiny model and show the ranking.",
+    )
+    parser.add_argument("--plain", action="store_true", help="print the ranking instead of opening the app")
+    parser.set_defaults(run=demo)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    catalogue = _fresh_catalogue(arguments.catalogue_option)
+    sample = sample_data()
+    _import_sample(catalogue, sample)
+    run = _queue(catalogue, sample)
+    from sap_tui.commands.progress import wait_for
+
+    _say(f"Scoring {SAMPLES} questions of every strategy with {sample / 'tiny-model'}")
+    if wait_for(catalogue, run) != "done":
+        from core.store.db import open_reader
+        from core.store.runs import run_by_id
+
+        raise SapError(f"The demo's run failed: {run_by_id(open_reader(catalogue), run).why}", "See: sap-tui doctor")
+    if arguments.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _print_ranking(catalogue)
+    from sap_tui.app import open_app
+
+    return open_app(catalogue, screen="ranking", run=run)
+
+
+def sample_data() -> Path:
+    """The bundled sample: inside the installed package, or beside it in a clone."""
+    import sap_tui
+
+    package = Path(sap_tui.__file__).parent
+    for folder in (package / "sample_data", package.parent / "sample_data"):
+        if (folder / "tiny-model").is_dir():
+            return folder
+    raise SapError("The bundled sample is missing from this installation.", "Install sap-tui again.")
+
+
+def _fresh_catalogue(option: str | None) -> Path:
+    """A new file; the demo's earlier ones go, unless a runner still works on them."""
+    if option:
+        path = Path(option).expanduser().absolute()
+        if path.exists():
+            raise UsageError(f"{path} exists already.", "The demo makes a catalogue of its own; name a new file.")
+        return path
+    import shutil
+    import tempfile
+
+    import platformdirs
+
+    from core.jobs.launcher import runner_lives
+    from core.settings import APP
+
+    folder = platformdirs.user_cache_path(APP) / "demo"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.iterdir():
+        if old.is_dir() and not runner_lives(old / "catalogue.db"):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=folder)) / "catalogue.db"
+
+
+def _import_sample(catalogue: Path, sample: Path) -> None:
+    from core.store.catalogue import import_file
+    from core.store.db import Writer, prepare
+
+    prepare(catalogue)
+    _say(f"Importing {sample / TASK}")
+    with Writer(catalogue) as writer:
+        for file in sorted((sample / TASK).glob("*.jsonl")):
+            import_file(writer, file, task=TASK, strategy=file.stem, teacher="sample generator")
+
+
+def _queue(catalogue: Path, sample: Path) -> int:
+    from core.jobs.launcher import ensure_runner
+    from core.jobs.submit import ScoreOptions, prepare_submission, queue
+    from core.store.db import Writer, open_reader
+
+    options = ScoreOptions(task=TASK, model=str(sample / "tiny-model"), samples=SAMPLES, device="cpu")
+    submission = prepare_submission(open_reader(catalogue), options)
+    with Writer(catalogue) as writer:
+        run = queue(writer, submission)
+    ensure_runner(catalogue)
+    return run
+
+
+def _print_ranking(catalogue: Path) -> int:
+    from core.rank import ranking_report
+    from core.store.db import open_reader
+    from sap_tui.commands.rank import ranking_table
+
+    sys.stdout.write(ranking_table(ranking_report(open_reader(catalogue))))
+    command = f"sap-tui --catalogue {os.path.relpath(catalogue)}"
+    _say(f"Open it in the app: {command}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,176 @@
+"""sap-tui score: queue a run, wait for it, or do it all in this process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.jobs.submit import ScoreOptions, Submission
+
+DESCRIPTION = """\
+Score strategies under a target model. The run is queued and a background worker does it; the command returns the
+run's number at once. Scores that exist already are never computed again."""
+
+
+def add_parsers(verbs: Any) -> None:
+    parser = verbs.add_parser("score", help="score strategies under a target model", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--task", required=True, metavar="NAME")
+    add("--model", required=True, help="a model folder, a .gguf file or a hub id in the local hub cache")
+    add("--strategy", action="append", default=[], metavar="NAME", help="only this one (repeatable); default: all")
+    add("--metric", action="append", default=[], metavar="ID", help="repeatable; default: sap, ppl and nll")
+    add("--samples", type=_samples, default=50, metavar="N", help="questions to score, or all (default: 50)")
+    add("--seed", type=int, metavar="S", help="draw the questions at random instead of taking the first ones")
+    add("--examples", type=int, default=2, metavar="K", help="in-context examples of sap (default: 2)")
+    add("--quantization", choices=("none", "int8", "nf4", "fp4"), default="none", help="bitsandbytes (default: none)")
+    add("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+        help="auto: float32 on a CPU, the stored half type on a GPU")  # fmt: skip
+    add("--device", default="auto", help="auto, cpu or cuda:0 (default: auto)")
+    add("--revision", default="", metavar="R", help="revision of a hub model")
+    add("--adapter", default="", metavar="FOLDER", help="a LoRA adapter on top of the model")
+    add("--system", metavar="TEXT", help="system prompt of every context")
+    add("--template-option", action="append", default=[], type=_template_option, metavar="NAME=VALUE",
+        help="option of the chat template, for example enable_thinking=false (repeatable)")  # fmt: skip
+    add("--no-answer-filter", action="store_true", help="keep initial predictions whose final answer is wrong")
+    add("--download", action="store_true", help="fetch a hub model that is not in the local cache")
+    add("--dry-run", action="store_true", help="say tokens, memory, time and reuse, and start nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--wait", action="store_true", help="show progress until the run ends; ctrl+c leaves, the run goes on")
+    how.add_argument("--foreground", action="store_true", help="do it all in this process, for Slurm and containers")
+    add("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=score)
+
+
+def score(arguments: argparse.Namespace) -> int:
+    from core.jobs.submit import prepare_submission, queue
+    from core.store.db import Writer, open_reader, prepare
+
+    prepare(arguments.catalogue)
+    submission = prepare_submission(open_reader(arguments.catalogue), options_from(arguments))
+    if arguments.dry_run:
+        return _dry_run(arguments, submission)
+    with Writer(arguments.catalogue) as writer:
+        run = queue(writer, submission, held=arguments.foreground)
+    if arguments.foreground:
+        return _in_foreground(arguments, run)
+    from core.jobs.launcher import ensure_runner
+
+    ensure_runner(arguments.catalogue)
+    if arguments.wait:
+        return _wait(arguments, run)
+    _print_run(arguments, run)
+    return 0
+
+
+def options_from(arguments: argparse.Namespace) -> ScoreOptions:
+    from core.jobs.submit import ScoreOptions
+
+    return ScoreOptions(
+        task=arguments.task, model=arguments.model, strategies=tuple(arguments.strategy),
+        metrics=tuple(arguments.metric), samples=arguments.samples, seed=arguments.seed, examples=arguments.examples,
+        quantization=arguments.quantization, dtype=arguments.dtype, device=arguments.device,
+        revision=arguments.revision, adapter=arguments.adapter, system=arguments.system,
+        template_options=tuple(arguments.template_option), answer_filter=not arguments.no_answer_filter,
+        download=arguments.download,
+    )  # fmt: skip
+
+
+def _wait(arguments: argparse.Namespace, run: int) -> int:
+    from sap_tui.commands.progress import wait_for
+
+    try:
+        state = wait_for(arguments.catalogue, run)
+    except KeyboardInterrupt:
+        print(f"Run {run} goes on. See it: sap-tui runs", file=sys.stderr)
+        return 130
+    _print_run(arguments, run)
+    return 0 if state == "done" else 1
+
+
+def _in_foreground(arguments: argparse.Namespace, run: int) -> int:
+    from sap_tui.commands.progress import shown_while
+
+    with shown_while(arguments.catalogue, run):
+        code = work_here(arguments.catalogue, run)
+    _print_run(arguments, run)
+    return code
+
+
+def work_here(catalogue: Any, run: int) -> int:
+    """Claim the run and do it in this process; 0 done, 1 failed, 130 interrupted with everything so far kept."""
+    import signal
+
+    from core.jobs.claim import claim_run
+    from core.jobs.scorer import Scorer, prepare_environment
+    from core.store.db import Writer, open_reader
+    from core.store.runs import run_by_id
+
+    prepare_environment()
+    with Writer(catalogue) as writer:
+        claim = claim_run(writer, run, paused_too=True)
+    if claim is not None:
+        scorer = Scorer(catalogue)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, scorer.stop)
+        scorer.work(claim)
+        scorer.close()
+    ended = run_by_id(open_reader(catalogue), run)
+    if ended.state.ended:
+        return 0 if ended.state == "done" else 1
+    print(f"Interrupted; go on with: sap-tui resume {run} --foreground", file=sys.stderr)
+    return 130
+
+
+def _print_run(arguments: argparse.Namespace, number: int) -> None:
+    from core.store.db import open_reader
+    from core.store.runs import run_by_id
+    from core.text import visible
+    from sap_tui.commands.runs import run_json
+
+    run = run_by_id(open_reader(arguments.catalogue), number)
+    if arguments.json:
+        print(json.dumps(run_json(run), ensure_ascii=False))
+        return
+    print(number)
+    if run.state == "failed":
+        print(f"Run {number} failed: {visible(run.why)}", file=sys.stderr)
+    elif run.state == "done":
+        failed = f", {run.errors} without a score" if run.errors else ""
+        print(f"Run {number} is done: {run.done} scores{failed}. See it: sap-tui rank {number}", file=sys.stderr)
+    elif not run.state.ended:
+        print(f"Run {number} is {run.shown}. See it: sap-tui runs", file=sys.stderr)
+
+
+def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
+    from core.jobs.estimate import estimate
+    from sap_tui.commands.estimate_text import estimate_lines
+
+    found = estimate(arguments.catalogue, submission)
+    if arguments.json:
+        print(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        print("\n".join(estimate_lines(found)))
+    return 0
+
+
+def _samples(text: str) -> int | None:
+    if text == "all":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'all'") from None
+
+
+def _template_option(text: str) -> tuple[str, str | bool | int | float]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    return name, parsed if isinstance(parsed, bool | int | float | str) else value
