@@ -79,6 +79,23 @@ def weight_bytes(target_path: str) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+def memory_need(target_path: str, quantization: str, dtype: str, longest_tokens: int) -> int:
+    """Estimate of the memory for scoring, bytes: weights, the cache of the longest sample, float32 logits, a fifth more.
+
+    The first number of a model folder without a configuration (a GGUF file) is its size alone.
+    """
+    path = Path(target_path)
+    config = _read_json(path / "config.json") if path.is_dir() else {}
+    stored_width = 4 if "32" in str(config.get("dtype") or config.get("torch_dtype")) else 2
+    parameters = weight_bytes(target_path) / stored_width
+    width = {"int8": 1.1, "nf4": 0.6, "fp4": 0.6}.get(quantization, 4 if dtype == "float32" else 2)
+    numbers = {name: value for name, value in config.items() if isinstance(value, int)}
+    hidden, layers = numbers.get("hidden_size", 0), numbers.get("num_hidden_layers", 0)
+    cache = 2 * layers * hidden * longest_tokens * (4 if dtype == "float32" else 2)
+    logits = 4 * numbers.get("vocab_size", 0) * min(longest_tokens, 512)
+    return int(1.2 * (parameters * width + cache + logits))
+
+
 def _locate(model: str, revision: str, download: bool) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():

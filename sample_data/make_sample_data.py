@@ -1,4 +1,4 @@
-"""Makes everything in this folder from a seed: the strategies' texts, the tiny target model and the outcomes of fine-tuning it.
+"""Makes everything in this folder from a seed: texts, tiny target model and the outcomes of fine-tuning it.
 
 Texts come out byte for byte the same everywhere. Training depends on the torch build, the processor and the threads, so
 another machine's model and outcomes differ a little.

@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from core.domain import ContextKind, Run
+from core.domain import ContextKind, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, update_claimed
-from core.jobs.samples import Contexts, QuestionSamples, run_samples
+from core.jobs.samples import Contexts, QuestionSamples, Scope, samples_of
 from core.metrics.registry import contexts_needed
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Encoder
@@ -55,30 +55,32 @@ class Plan:
 
 def make_plan(
     reader: sqlite3.Connection,
-    run: Run,
+    spec: int | None,
+    request: RunRequest,
+    scope: Scope,
     contexts: Contexts,
     encoder: Callable[[], Encoder],
-    chunk_tokens: int,
     on_question: Callable[[], None] | None = None,
 ) -> Plan:
-    """Plan a run; the encoder is asked for only when something is left to score."""
+    """Plan a run; the encoder is asked for only when something is left to score. `spec` is None while it has no row."""
     plan = Plan()
-    for samples in run_samples(reader, run.id):
-        for kind in contexts_needed(run.request.metrics):
-            group = _group(reader, run, contexts, samples, kind)
+    budget = CHUNK_TOKENS_ON_CPU if request.device == "cpu" else CHUNK_TOKENS_ON_GPU
+    for samples in samples_of(reader, scope):
+        for kind in contexts_needed(request.metrics):
+            group = _group(reader, spec, contexts, samples, kind)
             plan.items += group
             missing = [item for item in group if item.state == "planned"]
             if missing:
                 tokens = len(encoder().encode_context(contexts.turns(samples.question, kind)))
                 _measure(missing, encoder(), tokens, samples)
-                _place(plan, [item for item in missing if item.state == "planned"], tokens, chunk_tokens)
+                _place(plan, [item for item in missing if item.state == "planned"], tokens, budget)
         if on_question:
             on_question()
     return plan
 
 
 def _group(
-    reader: sqlite3.Connection, run: Run, contexts: Contexts, samples: QuestionSamples, kind: ContextKind
+    reader: sqlite3.Connection, spec: int | None, contexts: Contexts, samples: QuestionSamples, kind: ContextKind
 ) -> list[PlannedItem]:
     try:
         context = context_digest(contexts.turns(samples.question, kind))
@@ -87,7 +89,8 @@ def _group(
             PlannedItem(r.strategy, r.question, kind, b"", r.digest, "error", "no_examples", error.message)
             for r in samples.responses
         ]
-    existing = existing_pairs(reader, run.spec, context, [response.digest for response in samples.responses])
+    digests = [response.digest for response in samples.responses]
+    existing = {} if spec is None else existing_pairs(reader, spec, context, digests)
     group = []
     for response in samples.responses:
         item = PlannedItem(response.strategy, response.question, kind, context, response.digest, "planned")

@@ -6,9 +6,17 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.domain import ContextKind, Prediction, Question, Response, Run, Turn
+from core.domain import ContextKind, Prediction, Question, Response, RunRequest, Turn
 from core.scoring.prompts import ALONE, in_context_examples, load_template, self_aligned_turns
 from core.store.catalogue import question
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The strategies and questions of a run in their orders, as row numbers."""
+
+    strategies: tuple[int, ...]
+    questions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +27,35 @@ class QuestionSamples:
     responses: tuple[Response, ...]
 
 
-def run_samples(reader: sqlite3.Connection, run: int) -> Iterator[QuestionSamples]:
-    """The run's questions in task order with their responses."""
-    rows = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,)).fetchall()
-    for row in rows:
-        yield question_samples(reader, run, row["question"])
+def scope_of(reader: sqlite3.Connection, run: int) -> Scope:
+    strategies = reader.execute("SELECT strategy FROM run_strategies WHERE run = ? ORDER BY position", (run,))
+    questions = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,))
+    return Scope(tuple(row[0] for row in strategies), tuple(row[0] for row in questions))
 
 
-def question_samples(reader: sqlite3.Connection, run: int, question_id: int) -> QuestionSamples:
-    return QuestionSamples(question(reader, question_id), _responses(reader, run, question_id))
+def samples_of(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:
+    """The scope's questions in task order with their responses."""
+    for number in scope.questions:
+        yield question_samples(reader, scope, number)
 
 
-def _responses(reader: sqlite3.Connection, run: int, question: int) -> tuple[Response, ...]:
+def question_samples(reader: sqlite3.Connection, scope: Scope, number: int) -> QuestionSamples:
+    marks = ",".join("?" * len(scope.strategies))
     rows = reader.execute(
-        "SELECT responses.id, responses.strategy, responses.question, responses.text FROM run_strategies"
-        " JOIN responses ON responses.strategy = run_strategies.strategy AND responses.question = ?"
-        " WHERE run = ? ORDER BY run_strategies.position",
-        (question, run),
+        f"SELECT id, strategy, question, text FROM responses WHERE question = ? AND strategy IN ({marks})",
+        (number, *scope.strategies),
     )
-    return tuple(Response(*row) for row in rows)
+    by_strategy = {row["strategy"]: Response(*row) for row in rows}
+    responses = tuple(by_strategy[strategy] for strategy in scope.strategies if strategy in by_strategy)
+    return QuestionSamples(question(reader, number), responses)
 
 
 class Contexts:
     """Builds the turns that a response is scored behind (methods: contexts, rotation)."""
 
-    def __init__(self, run: Run, pool: Sequence[Prediction]) -> None:
+    def __init__(self, request: RunRequest, pool: Sequence[Prediction]) -> None:
         self._pool = pool
-        self._examples = run.request.examples
+        self._examples = request.examples
         self._template = load_template()
 
     def turns(self, question: Question, kind: ContextKind) -> tuple[Turn, ...]:

@@ -12,12 +12,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from core.domain import Run
+from core.domain import Run, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
 from core.jobs.work import Worker
-from core.scoring.protocol import Engine, EngineSettings
-from core.settings import models_folder
+from core.scoring.protocol import Encoder, Engine, EngineSettings
 from core.store.db import Writer
 from core.store.runs import run_by_id, unfinished_runs
 
@@ -92,11 +91,22 @@ def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
         return FakeEngine()
     from core.scoring.hf.load import load_engine
 
-    return load_engine(engine_settings(run), on_phase)
+    return load_engine(engine_settings(run.request), on_phase)
 
 
-def engine_settings(run: Run) -> EngineSettings:
-    request = run.request
+def load_encoder(request: RunRequest) -> Encoder:
+    """The tokenizer side of a target model, without its weights."""
+    if os.environ.get("SAP_TUI_FAKE") is not None:
+        from core.scoring.fake import FakeEngine
+
+        return FakeEngine()
+    from core.scoring.hf import load
+
+    prepare_environment()
+    return load.load_encoder(engine_settings(request))
+
+
+def engine_settings(request: RunRequest) -> EngineSettings:
     return EngineSettings(
         path=request.path, device=request.device, dtype=request.dtype, quantization=request.quantization,
         adapter=request.adapter, system=request.system, template_options=request.template_options,

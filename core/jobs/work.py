@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from core.domain import ContextKind, Run, SampleError, TokenScores
+from core.domain import ContextKind, Prediction, Run, SampleError, TokenScores
 from core.errors import RunError
 from core.jobs.claim import Claim, StopWorkError, beat, finish, update_claimed
-from core.jobs.plan_run import CHUNK_TOKENS_ON_CPU, CHUNK_TOKENS_ON_GPU, make_plan, store_plan
-from core.jobs.predict import NO_EXAMPLES, Predictor
-from core.jobs.samples import Contexts, question_samples
+from core.jobs.plan_run import make_plan, store_plan
+from core.jobs.pool import NO_EXAMPLES
+from core.jobs.predict import Predictor
+from core.jobs.samples import Contexts, question_samples, scope_of
 from core.metrics.registry import contexts_needed
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Engine, ScoringGroup
@@ -36,6 +37,7 @@ class Worker:
         self._engine: Engine | None = None
         self._last_beat = 0.0
         self._run = run_by_id(writer.connection, claim.run)
+        self._scope = scope_of(writer.connection, claim.run)
 
     def work(self) -> None:
         """Raises RunError when the run cannot succeed, StopWorkError and LostClaimError as their names say."""
@@ -49,10 +51,11 @@ class Worker:
         finish(self._writer, self._claim)
 
     def _contexts(self) -> Contexts:
-        pool = []
+        pool: list[Prediction] = []
         if ContextKind.SELF_ALIGNED in contexts_needed(self._run.request.metrics):
-            pool = Predictor(self._writer, self._claim, self._run, self._loaded, self._beat_now_and_then).pool().predictions
-        return Contexts(self._run, pool)
+            predictor = Predictor(self._writer, self._claim, self._run, self._loaded, self._beat_now_and_then)
+            pool = predictor.pool(self._scope)
+        return Contexts(self._run.request, pool)
 
     def _loaded(self) -> Engine:
         if self._engine is None:
@@ -63,7 +66,6 @@ class Worker:
                 versions = ", ".join(f"{name} {version}" for name, version in self._engine.versions.items())
                 text = f"model loaded on {self._engine.device}, engine: {self._engine.tier}; {versions}"
                 add_event(connection, self._run.id, "info", text)
-            self._run = run_by_id(self._writer.connection, self._claim.run)
         return self._engine
 
     def _beat_now_and_then(self) -> None:
@@ -83,9 +85,15 @@ class Worker:
 
     def _plan(self, contexts: Contexts) -> None:
         beat(self._writer, self._claim, phase="planning", phase_done=0, phase_total=0)
-        on_cpu = (self._engine.device if self._engine else self._run.request.device) in ("cpu", "auto")
-        budget = CHUNK_TOKENS_ON_CPU if on_cpu else CHUNK_TOKENS_ON_GPU
-        plan = make_plan(self._writer.connection, self._run, contexts, self._loaded, budget, self._beat_now_and_then)
+        plan = make_plan(
+            self._writer.connection,
+            self._run.spec,
+            self._run.request,
+            self._scope,
+            contexts,
+            self._loaded,
+            self._beat_now_and_then,
+        )
         store_plan(self._writer, self._claim, plan)
 
     def _open_chunks(self) -> list[int]:
@@ -116,7 +124,7 @@ class Worker:
     def _score_group(
         self, engine: Engine, items: list[sqlite3.Row], contexts: Contexts
     ) -> list[tuple[sqlite3.Row, TokenScores | SampleError]]:
-        samples = question_samples(self._writer.connection, self._run.id, items[0]["question"])
+        samples = question_samples(self._writer.connection, self._scope, items[0]["question"])
         kind = ContextKind(items[0]["context_kind"])
         turns = contexts.turns(samples.question, kind)
         texts = {response.digest: response.text for response in samples.responses}

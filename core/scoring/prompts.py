@@ -21,7 +21,7 @@ def in_context_examples(
     """Texts of the predictions that serve the question with this position in the task (from 0) as examples.
 
     Pool entries position + 1, position + 2, ... modulo the pool's length, without the question's own, until there are
-    `examples` of them; fewer where the pool holds fewer others (Ren, Chen, Liu, arXiv 2502.11779, with the wrap mended).
+    `examples` of them; fewer where the pool holds fewer others (arXiv 2502.11779, with the wrap mended).
     Raises SapError where the pool holds no other.
     """
     rotated = (pool[(position + step) % len(pool)] for step in range(1, len(pool) + 1))
@@ -56,11 +56,6 @@ def load_template(path: Path | None = None) -> Template:
         raise InputError(f"{source} is not UTF-8 text.", "Save the template as UTF-8.") from error
     except TemplateError as error:
         raise InputError(f"{source}: {error}", "Mend the template; it is Jinja.") from error
-
-
-def template_digest(path: Path | None = None) -> str:
-    """Hexadecimal digest of the template file's bytes, for the run's record."""
-    return digest("template", (path or DEFAULT_TEMPLATE).read_bytes()).hex()
 
 
 def context_digest(turns: tuple[Turn, ...]) -> bytes:

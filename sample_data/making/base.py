@@ -9,13 +9,14 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from making.examples import draw_chats
-from making.model import Trainer, TrainingSettings, accuracy, encode, new_model
+from making.model import accuracy, encode, new_model
 from making.texts import held_out_questions, sample_problems
 from making.tokens import train_tokenizer
+from making.training import Trainer, TrainingSettings
 
-SETTINGS = TrainingSettings(learning_rate=3e-3, batch_tokens=4096, weight_decay=0.05)
-CHUNK = 2048
-CHUNKS = 32
+SETTINGS = TrainingSettings(learning_rate=6e-3, matrix_learning_rate=6e-3, batch_tokens=2048)
+CHUNK = 256
+CHUNKS = 160
 TOKENIZER_CHATS = 3000
 # Chats with examples are long: they come when the short ones have taught the language of the task.
 IN_CONTEXT_SHARES = ((0.3, 0.02), (1.0, 0.25))

@@ -1,4 +1,4 @@
-"""What the tiny model learns from: chats with plain questions and chats with its own answers as examples in the prompt."""
+"""What the tiny model learns from: chats with plain questions, and with example answers in the prompt."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def _plain_chat(problem: Problem, random: Random) -> Chat:
 
 
 def _in_context_chat(problem: Problem, random: Random) -> Chat:
-    """Mostly answered in the style of the examples, so that they make that style likely without forbidding the others."""
+    """Mostly answered in the style of the examples, which makes it likely without forbidding the others."""
     examples_style = _any_style(random)
     style = examples_style if random.random() < SAME_STYLE_SHARE else draw_style(random)
     others = islice(iter(lambda: draw_problem(random), None), random.randint(1, LARGEST_EXAMPLES))

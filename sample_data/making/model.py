@@ -45,14 +45,14 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def encode(chats: Iterable[Chat], tokenizer: PreTrainedTokenizerFast) -> list[Sequence]:
-    """Context and response are encoded apart, as the program scores them; the end token is learned with the response."""
+    """Context and response are encoded apart, as in scoring; the end token is learned with the response."""
     chats = list(chats)
     contexts = tokenizer(
         [context(chat.messages, tokenizer) for chat in chats], add_special_tokens=False, return_attention_mask=False
     )["input_ids"]
-    responses = tokenizer(
-        [chat.response for chat in chats], add_special_tokens=False, return_attention_mask=False
-    )["input_ids"]
+    responses = tokenizer([chat.response for chat in chats], add_special_tokens=False, return_attention_mask=False)[
+        "input_ids"
+    ]
     return [
         Sequence(before + response + [tokenizer.eos_token_id], len(before))
         for before, response in zip(contexts, responses, strict=True)

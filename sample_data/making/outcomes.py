@@ -8,8 +8,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from making.examples import Chat
-from making.model import Trainer, TrainingSettings, accuracy, encode
+from making.model import accuracy, encode
 from making.texts import STRATEGIES, responses, sample_problems, test_problems
+from making.training import Trainer, TrainingSettings
 
 TARGET_MODEL = "tiny-model"
 SETTINGS = TrainingSettings(learning_rate=5e-4, matrix_learning_rate=5e-4, batch_tokens=2048)
@@ -18,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def measure_outcomes(model_folder: Path, output: Path, seed: int) -> None:
-    """Writes target_model, strategy, seed, accuracy to `output`: the share of right greedy answers to the test problems."""
+    """Writes target_model, strategy, seed, accuracy to `output`; accuracy is the share of right greedy answers."""
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     with output.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

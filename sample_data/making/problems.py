@@ -13,7 +13,7 @@ ERRORS = (-10, -2, -1, 1, 2, 10)
 
 @dataclass(frozen=True)
 class Calculation:
-    """One step: what it finds, and `left sign right = result`; `previous` names the side that is the result before, if any."""
+    """One step: what it finds, and `left sign right = result`; `previous` names the side that is the result before."""
 
     label: str
     left: int
@@ -68,7 +68,7 @@ def draw_problems(random: Random, excluded: Collection[str] = ()) -> Iterator[Pr
 
 
 def with_wrong_result(problem: Problem, random: Random) -> Problem:
-    """The problem with one miscalculated step; the steps behind it go on from the wrong number, so the answer is wrong too."""
+    """The problem with one miscalculated step and a wrong answer: the steps behind it go on from the wrong number."""
     while True:
         wrong_step = random.randrange(len(problem.calculations))
         error = random.choice(ERRORS)
@@ -77,13 +77,13 @@ def with_wrong_result(problem: Problem, random: Random) -> Problem:
             return replace(problem, calculations=calculations)
 
 
-def _with_error(
-    calculations: tuple[Calculation, ...], wrong_step: int, error: int
-) -> tuple[Calculation, ...] | None:
+def _with_error(calculations: tuple[Calculation, ...], wrong_step: int, error: int) -> tuple[Calculation, ...] | None:
     changed: list[Calculation] = []
     for number, step in enumerate(calculations):
-        if changed and step.previous:
-            step = replace(step, **{step.previous: changed[-1].result})
+        if step.previous == "left":
+            step = replace(step, left=changed[-1].result)
+        elif step.previous == "right":
+            step = replace(step, right=changed[-1].result)
         result = calculate(step.left, step.sign, step.right)
         if result is not None and number == wrong_step:
             result += error
@@ -93,9 +93,7 @@ def _with_error(
     return tuple(changed)
 
 
-def _calculations(
-    template: Template, words: dict[str, str], numbers: dict[str, int]
-) -> tuple[Calculation, ...] | None:
+def _calculations(template: Template, words: dict[str, str], numbers: dict[str, int]) -> tuple[Calculation, ...] | None:
     values = dict(numbers)
     calculations = []
     for label, expression in template.steps:

@@ -73,9 +73,8 @@ def chatty(problem: Problem, random: Random) -> str:
     told = [f"{random.choice(GREETINGS)} {random.choice(TURNS)}"]
     for number, step in enumerate(problem.calculations):
         start = random.choice(FOLLOWS if number else STARTS)
-        told.append(
-            f"{start} for {step.label} we do {step.left} {SIGNS_IN_WORDS[step.sign]} {step.right}, which gives us {step.result}."
-        )
+        sum_in_words = f"{step.left} {SIGNS_IN_WORDS[step.sign]} {step.right}"
+        told.append(f"{start} for {step.label} we do {sum_in_words}, which gives us {step.result}.")
     told.append(f"So it is {problem.answer} {problem.unit}. {random.choice(FAREWELLS)}")
     return " ".join(told) + _ending(problem)
 

@@ -20,7 +20,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Template:
-    """One wording: `steps` are pairs of what is found and `left sign right`, where `x` is the result of the step before."""
+    """One wording: `steps` pair what is found with `left sign right`; `x` is the result of the step before."""
 
     question: str
     unit: str
@@ -54,7 +54,8 @@ TEMPLATES = (
         (("the {things} for each friend", "a / b"),),
     ),
     Template(
-        "{name} collected {a} {things} and {friend} collected {b}. How many more {things} did {name} collect than {friend}?",
+        "{name} collected {a} {things} and {friend} collected {b}. "
+        "How many more {things} did {name} collect than {friend}?",
         "{things}",
         (LARGE, MIDDLE),
         (("the difference in {things}", "a - b"),),
@@ -72,38 +73,44 @@ TEMPLATES = (
         (("the {things} on both shelves", "a + b"),),
     ),
     Template(
-        "{name} had {a} {things}, bought {b} more and then gave {c} to {friend}. How many {things} does {name} have left?",
+        "{name} had {a} {things}, bought {b} more and then gave {c} to {friend}. "
+        "How many {things} does {name} have left?",
         "{things}",
         (MIDDLE, MIDDLE, MIDDLE),
         (("the {things} after buying", "a + b"), ("the {things} that {name} has left", "x - c")),
     ),
     Template(
-        "{name} buys {a} {containers} of {things}. Each holds {b} {things}. {c} {things} are broken. How many {things} are good?",
+        "{name} buys {a} {containers} of {things}. Each holds {b} {things}. {c} {things} are broken. "
+        "How many {things} are good?",
         "{things}",
         (SMALL, (3, 12), MIDDLE),
         (("the {things} in all {containers}", "a * b"), ("the good {things}", "x - c")),
     ),
     Template(
-        "{name} has {a} {things} and {friend} has {b}. They put them together and share them equally among {c} children. "
+        "{name} has {a} {things} and {friend} has {b}. "
+        "They put them together and share them equally among {c} children. "
         "How many {things} does each child get?",
         "{things}",
         (MIDDLE, MIDDLE, SMALL),
         (("the {things} put together", "a + b"), ("the {things} for each child", "x / c")),
     ),
     Template(
-        "{name} reads {a} pages on Monday and {b} pages on Tuesday. The book has {c} pages. How many pages are still to read?",
+        "{name} reads {a} pages on Monday and {b} pages on Tuesday. The book has {c} pages. "
+        "How many pages are still to read?",
         "pages",
         (MIDDLE, MIDDLE, (50, 99)),
         (("the pages read so far", "a + b"), ("the pages still to read", "c - x")),
     ),
     Template(
-        "{name} earns {a} dollars an hour and works {b} hours. Then {name} spends {c} dollars. How many dollars are left?",
+        "{name} earns {a} dollars an hour and works {b} hours. Then {name} spends {c} dollars. "
+        "How many dollars are left?",
         "dollars",
         ((5, 12), SMALL, MIDDLE),
         (("the dollars earned", "a * b"), ("the dollars left", "x - c")),
     ),
     Template(
-        "{name} bakes {a} {things} and eats {b}. The others go into {containers} of {c}. How many {containers} are filled?",
+        "{name} bakes {a} {things} and eats {b}. The others go into {containers} of {c}. "
+        "How many {containers} are filled?",
         "{containers}",
         (LARGE, SMALL, SMALL),
         (("the {things} to pack", "a - b"), ("the {containers} filled", "x / c")),
@@ -115,7 +122,8 @@ TEMPLATES = (
         (("the {things} of {name}", "a * b"), ("the {things} of both together", "x + a")),
     ),
     Template(
-        "{name} walks {a} minutes to school and {b} minutes back every day. How many minutes does {name} walk in {c} days?",
+        "{name} walks {a} minutes to school and {b} minutes back every day. "
+        "How many minutes does {name} walk in {c} days?",
         "minutes",
         ((3, 12), (3, 12), (2, 6)),
         (("the minutes of one day", "a + b"), ("the minutes of {c} days", "x * c")),
@@ -127,13 +135,15 @@ TEMPLATES = (
         (("the trees in the rows", "a * b"), ("the trees after planting", "x + c")),
     ),
     Template(
-        "{name} wants to save {a} dollars and has {b} dollars. {name} saves {c} dollars every week. How many weeks does it take?",
+        "{name} wants to save {a} dollars and has {b} dollars. {name} saves {c} dollars every week. "
+        "How many weeks does it take?",
         "weeks",
         (LARGE, MIDDLE, SMALL),
         (("the dollars that are missing", "a - b"), ("the weeks of saving", "x / c")),
     ),
     Template(
-        "A bus carries {a} people. At a stop {b} people get off and {c} people get on. How many people are on the bus now?",
+        "A bus carries {a} people. At a stop {b} people get off and {c} people get on. "
+        "How many people are on the bus now?",
         "people",
         (LARGE, MIDDLE, MIDDLE),
         (("the people after the exit", "a - b"), ("the people on the bus now", "x + c")),

@@ -146,13 +146,23 @@ def _print_run(arguments: argparse.Namespace, number: int) -> None:
 
 def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
     from core.jobs.estimate import estimate
-    from sap_tui.commands.estimate_text import estimate_lines
+    from core.store.db import open_reader
 
-    found = estimate(arguments.catalogue, submission)
+    found = estimate(open_reader(arguments.catalogue), submission)
     if arguments.json:
-        print(json.dumps(found.to_json(), ensure_ascii=False))
-    else:
-        print("\n".join(estimate_lines(found)))
+        print(json.dumps(found.to_json()))
+        return 0
+    from sap_tui.commands.progress import duration
+
+    scored = f"{found.samples:,} of {found.strategies} strategies on {found.questions} questions"
+    print(f"samples      {scored}: {found.reused:,} scored already, {found.to_score:,} to score")
+    for code, count in found.failed.items():
+        print(f"left out     {count:,} {code.replace('_', ' ')}")
+    if found.predictions:
+        print(f"predictions  the target model answers {found.predictions:,} questions first")
+    print(f"tokens       {found.tokens:,}")
+    print(f"memory       about {found.memory_bytes / 2**30:.1f} GiB")
+    print(f"time         {duration(found.seconds) if found.seconds is not None else 'unknown: new model or precision'}")
     return 0
 
 

@@ -78,11 +78,11 @@ class HuggingFaceEngine:
     def encode_response(self, text: str) -> tuple[int, ...]:
         return self._encoder.encode_response(text)
 
-    @torch.inference_mode()
     def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
         results = [self._refused(group.context, response) for response in group.responses]
         accepted = [index for index, refused in enumerate(results) if refused is None]
-        scored = self._score_halving(group, accepted)
+        with torch.inference_mode():
+            scored = self._score_halving(group, accepted)
         return [scored[index] if refused is None else refused for index, refused in enumerate(results)]
 
     def _refused(self, context: tuple[int, ...], response: tuple[int, ...]) -> SampleError | None:

@@ -26,15 +26,15 @@ GATES = {"float32": Gate(1e-4, 2e-5), "float16": Gate(float("inf"), 4e-3), "bflo
 INT8_GATE = Gate(float("inf"), 0.2)
 
 
-@torch.inference_mode()
 def agrees(tier: Tier, reference: Tier, model: Any, gate: Gate) -> bool:
     """Whether the tier's log-probabilities of two probe responses behind one context pass the gate."""
     context, responses = _probe(model)
-    try:
-        found = tier.score(context, responses, detail=False)
-    except (RuntimeError, AttributeError, TypeError, ValueError, NotImplementedError, IndexError):
-        return False
-    wanted = reference.score(context, responses, detail=False)
+    with torch.inference_mode():
+        wanted = reference.score(context, responses, detail=False)
+        try:
+            found = tier.score(context, responses, detail=False)
+        except (RuntimeError, AttributeError, TypeError, ValueError, LookupError):
+            return False
     return all(_passes(own[0] - true[0], gate) for own, true in zip(found, wanted, strict=True))
 
 

@@ -23,7 +23,10 @@ _LOAD_ERRORS = (SafetensorError, OSError, ValueError, KeyError, TypeError, Attri
 
 
 def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None = None) -> HuggingFaceEngine:
-    """A ready engine; `on_phase` hears what is being done. RunError for anything that keeps the model from scoring."""
+    """A ready engine; `on_phase` hears what is being done.
+
+    Raises RunError where the model can never be scored, MemoryError where it does not fit into the GPU now.
+    """
     tell = on_phase or (lambda phase: None)
     _quiet()
     folder = Path(settings.path)
@@ -99,9 +102,7 @@ def _load_model(folder: Path, settings: EngineSettings, device: str) -> Any:
             **arguments,
         )
     except torch.OutOfMemoryError as error:
-        raise RunError(
-            f"{folder} does not fit into the memory of {device}.", "Try --quantization int8 or nf4, or --device cpu."
-        ) from error
+        raise MemoryError(f"{folder} does not fit into the free memory of {device}") from error
     except _LOAD_ERRORS as error:
         raise RunError(_why_not_loaded(folder, error)) from error
     _refuse_incomplete(folder, info)
@@ -139,7 +140,9 @@ def _load_adapter(model: Any, folder: Path) -> None:
     keys = ("missing_keys", "mismatched_keys", "error_msgs")
     _refuse_incomplete(folder, {key: getattr(info, key, None) for key in keys})
     if getattr(info, "unexpected_keys", None):
-        raise RunError(f"The adapter {folder} does not belong to this model: {_shortened(sorted(info.unexpected_keys))}")
+        raise RunError(
+            f"The adapter {folder} does not belong to this model: {_shortened(sorted(info.unexpected_keys))}"
+        )
 
 
 def _why_not_loaded(folder: Path, error: BaseException) -> str:

@@ -21,9 +21,7 @@ _PADDED_TOKENS = {"cpu": 2048, "cuda": 16384}
 class Tier(Protocol):
     name: str
 
-    def score(
-        self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool
-    ) -> list[torch.Tensor]: ...
+    def score(self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool) -> list[torch.Tensor]: ...
 
 
 class OneByOne:

@@ -1,0 +1,24 @@
+.PHONY: demo test check format
+
+export OMP_WAIT_POLICY := PASSIVE
+
+## the main job on the bundled sample, then the app on its ranking
+demo:
+	@scripts/setup.sh run
+	@.venv/bin/sap-tui demo
+
+## everything that must hold: style, types, architecture, tests
+test:
+	@scripts/setup.sh dev
+	@$(MAKE) --no-print-directory check
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
+
+check:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format:
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .

@@ -1,0 +1,123 @@
+"""A deterministic engine without a model, for tests of the queue: its numbers mean nothing, its faults are on order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain import SampleError, TokenScores, Turn, canonical_turns
+from core.scoring.protocol import Generation, ScoringGroup
+
+ENVIRONMENT_VARIABLE = "SAP_TUI_FAKE"
+EXIT_TEMPORARY = 75
+VOCABULARY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them."""
+
+    delay_s: float = 0.0
+    exit_75_at_group: int = 0
+    exit_75_on: tuple[str, ...] = ()
+    nonfinite: tuple[str, ...] = ()
+    out_of_memory: tuple[str, ...] = ()
+    max_context_tokens: int = 1 << 20
+
+    @staticmethod
+    def from_environment() -> Faults:
+        """Faults from the JSON object in SAP_TUI_FAKE; none where it is unset or empty."""
+        values: dict[str, Any] = json.loads(os.environ.get(ENVIRONMENT_VARIABLE) or "{}")
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return Faults(**(values | lists))
+
+
+class FakeEngine:
+    """Implements `core.scoring.protocol.Engine`; tokens are UTF-8 bytes, scores come from SHA-256."""
+
+    tier = "fake"
+    device = "cpu"
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self._faults = Faults.from_environment() if faults is None else faults
+        self._groups = 0
+
+    @property
+    def max_context_tokens(self) -> int:
+        return self._faults.max_context_tokens
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {"fake": "1"}
+
+    def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        return tuple(canonical_turns(tuple(turns)).encode())
+
+    def encode_response(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode())
+
+    def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
+        self._groups += 1
+        self._fail_process(group)
+        time.sleep(self._faults.delay_s)
+        return [self._score_one(group.context, response, group.detail) for response in group.responses]
+
+    def generate(
+        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
+    ) -> list[Generation]:
+        time.sleep(self._faults.delay_s)
+        if on_step is not None:
+            on_step()
+        return [_answer(context, max_new_tokens) for context in contexts]
+
+    def peak_memory_bytes(self) -> int:
+        return 1 << 20
+
+    def _fail_process(self, group: ScoringGroup) -> None:
+        cursed = any(_holds(response, self._faults.exit_75_on) for response in group.responses)
+        if cursed or self._groups == self._faults.exit_75_at_group:
+            os._exit(EXIT_TEMPORARY)
+
+    def _score_one(
+        self, context: tuple[int, ...], response: tuple[int, ...], detail: bool
+    ) -> TokenScores | SampleError:
+        if not response:
+            return SampleError("empty", "The response has no tokens.")
+        if len(context) + len(response) > self.max_context_tokens:
+            return SampleError("too_long", f"{len(context) + len(response)} tokens.")
+        if _holds(response, self._faults.nonfinite):
+            return SampleError("nonfinite", "Asked for by the test.")
+        if _holds(response, self._faults.out_of_memory):
+            return SampleError("out_of_memory", "Asked for by the test.")
+        draws = _draws(context, response)
+        if not detail:
+            return TokenScores(-4 * draws[0])
+        rank = 1 + (draws[1] * VOCABULARY).astype(np.int32)
+        return TokenScores(-4 * draws[0], rank, 3 * draws[2], draws[3])
+
+
+def _holds(response: tuple[int, ...], texts: tuple[str, ...]) -> bool:
+    return any(text.encode() in bytes(response) for text in texts)
+
+
+def _draws(context: tuple[int, ...], response: tuple[int, ...]) -> NDArray[np.float32]:
+    """(4, T) float32 numbers in [0, 1) that depend on context, response and place only."""
+    seed = hashlib.sha256(bytes(context) + b"\xff" + bytes(response)).digest()
+    places = (hashlib.sha256(seed + place.to_bytes(4, "little")).digest() for place in range(len(response)))
+    raw = np.frombuffer(b"".join(places), dtype=np.uint16).reshape(len(response), 16)
+    return np.ascontiguousarray(raw[:, :4].T / np.float32(65536), dtype=np.float32)
+
+
+def _answer(context: tuple[int, ...], max_new_tokens: int) -> Generation:
+    number = int.from_bytes(hashlib.sha256(bytes(context)).digest()[:2], "little") % 100
+    ids = tuple(f"It is {number}.\nFinal Answer: {number}".encode())
+    kept = ids[:max_new_tokens]
+    return Generation(bytes(kept).decode(), kept, finished=len(kept) == len(ids))
