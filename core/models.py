@@ -96,6 +96,12 @@ def memory_need(target_path: str, quantization: str, dtype: str, longest_tokens:
     return int(1.2 * (parameters * width + cache + logits))
 
 
+def is_stand_in(target_path: str) -> bool:
+    """Whether the folder is no model but asks for the stand-in engine, which tests of the queue use."""
+    path = Path(target_path)
+    return path.is_dir() and _read_json(path / "config.json").get("model_type") == "sap-tui-stand-in"
+
+
 def _locate(model: str, revision: str, download: bool) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():

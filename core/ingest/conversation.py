@@ -19,7 +19,7 @@ ROLES: Mapping[str, str] = {
 }
 NAMES_OF_ROLE = ("role", "from")
 NAMES_OF_CONTENT = ("content", "value")
-LATER_TURNS_NOTE = "the turns after the last assistant turn were left out"
+LATER_TURNS_NOTE = "Conversations whose turns after the last assistant turn were left out"
 
 
 def looks_like_turns(value: object) -> bool:

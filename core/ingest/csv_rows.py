@@ -10,6 +10,7 @@ from typing import BinaryIO
 from core.ingest.records import MAX_TEXT_BYTES, BadLine, Row, Unreadable, bad_line, quoted
 
 NAME = "CSV"
+MAX_LINE_CHARACTERS = 4 * MAX_TEXT_BYTES
 
 
 def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Row | BadLine]:
@@ -17,7 +18,7 @@ def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Ro
     csv.field_size_limit(MAX_TEXT_BYTES)
     # Bytes that are no UTF-8 become surrogates, so that they spoil their own record and not the whole file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(iter(lambda: text.readline(MAX_TEXT_BYTES), ""), strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     header = _header(reader)
     while True:
         line = reader.line_num + 1
@@ -30,6 +31,16 @@ def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Ro
             continue
         if values:
             yield _row(header, values, line)
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """The physical lines. Raises Unreadable rather than to fill the memory with one that does not end."""
+    number = 0
+    while line := text.readline(MAX_LINE_CHARACTERS):
+        number += 1
+        if len(line) == MAX_LINE_CHARACTERS:
+            raise Unreadable(f"longer than {MAX_LINE_CHARACTERS >> 20} million characters", number)
+        yield line
 
 
 def _header(reader: Iterator[list[str]]) -> list[str]:

@@ -50,15 +50,15 @@ def open_file(path: Path) -> BufferedReader:
     name = visible(str(path))
     try:
         # Without O_NONBLOCK opening a pipe would wait for somebody to write.
-        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {name}.", "Check the path.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', error)}.") from error
-    found = os.fstat(stream.fileno())
+    found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_size:
-        return stream
-    stream.close()
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{name} is not a file that can be read twice.", "Save it as a file first.")
     raise InputError(f"{name} is empty.", "Check how it was made.")

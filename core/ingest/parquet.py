@@ -27,7 +27,7 @@ def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Ro
         for batch in file.iter_batches(BATCH_ROWS, columns=_columns(file, wanted), use_threads=False):
             yield from _rows_of(batch, number + 1)
             number += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Unreadable(f"damaged or not Parquet ({type(error).__name__})", number + 1) from error
 
 

@@ -129,7 +129,7 @@ def _first_fields(path: Path, format_: Format) -> Mapping[str, object]:
                 return row.fields
             bad = bad or row
     if bad:
-        raise InputError(bad.message(path), "No line before or behind it can be read either.")
+        raise InputError(bad.message(path), "None of its first lines can be read; is it the right file?")
     raise InputError(f"{visible(path.name)} holds no records.", "Check how it was made.")
 
 

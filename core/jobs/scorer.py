@@ -16,6 +16,7 @@ from core.domain import Run, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
 from core.jobs.work import Worker
+from core.models import is_stand_in
 from core.scoring.protocol import Encoder, Engine, EngineSettings
 from core.store.db import Writer
 from core.store.runs import run_by_id, unfinished_runs
@@ -85,7 +86,7 @@ class Scorer:
 
 def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
     """Load the run's target model. Raises RunError when it cannot be used, MemoryError when it does not fit now."""
-    if os.environ.get("SAP_TUI_FAKE") is not None:
+    if is_stand_in(run.request.path):
         from core.scoring.fake import FakeEngine
 
         return FakeEngine()
@@ -96,7 +97,7 @@ def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
 
 def load_encoder(request: RunRequest) -> Encoder:
     """The tokenizer side of a target model, without its weights."""
-    if os.environ.get("SAP_TUI_FAKE") is not None:
+    if is_stand_in(request.path):
         from core.scoring.fake import FakeEngine
 
         return FakeEngine()

@@ -24,17 +24,15 @@ class Place:
 def find_questions(connection: sqlite3.Connection, place: Place, bad: BadLines) -> None:
     """Set `question` of every staged record whose question the task has; records that contradict it go to `bad`."""
     connection.execute(
-        """UPDATE temp.staged SET question = (
-               SELECT id FROM questions WHERE task = :task AND key = staged.key)
-           WHERE file = :file AND key IS NOT NULL""",
+        """UPDATE temp.staged SET question = q.id FROM questions q
+           WHERE staged.file = :file AND q.task = :task AND q.key = staged.key""",
         place.parameters,
     )
     _refuse_other_questions(connection, place, bad)
     _refuse_ambiguous_texts(connection, place, bad)
     connection.execute(
-        """UPDATE temp.staged SET question = (
-               SELECT id FROM questions WHERE task = :task AND digest = staged.digest)
-           WHERE file = :file AND key IS NULL""",
+        """UPDATE temp.staged SET question = q.id FROM questions q
+           WHERE staged.file = :file AND staged.key IS NULL AND q.task = :task AND q.digest = staged.digest""",
         place.parameters,
     )
     # A question without an id takes the id of the first record with its text.
@@ -91,10 +89,11 @@ def adopt_ids(connection: sqlite3.Connection, place: Place) -> None:
 def add_questions(connection: sqlite3.Connection, place: Place) -> int:
     """Append the questions that the task does not have, in the file's order; how many they are."""
     added = connection.execute(
-        """INSERT INTO questions (task, position, key, digest, turns)
+        """INSERT INTO questions (task, position, key, digest, turns, answer)
            SELECT :task, (SELECT ifnull(max(position), -1) FROM questions WHERE task = :task)
-                  + row_number() OVER (ORDER BY number), key, digest, turns
-           FROM temp.staged WHERE file = :file AND question IS NULL ORDER BY number""",
+                  + row_number() OVER (ORDER BY number), key, digest, turns, answer
+           FROM temp.staged JOIN temp.staged_texts USING (number)
+           WHERE file = :file AND question IS NULL ORDER BY number""",
         place.parameters,
     ).rowcount
     connection.execute(
@@ -126,6 +125,7 @@ def add_responses(connection: sqlite3.Connection, place: Place, strategy: int) -
     """Store the staged responses, whose questions are all known by now; how many they are."""
     return connection.execute(
         """INSERT INTO responses (strategy, question, text, digest)
-           SELECT :strategy, question, response, response_digest FROM temp.staged WHERE file = :file ORDER BY number""",
+           SELECT :strategy, question, response, response_digest
+           FROM temp.staged JOIN temp.staged_texts USING (number) WHERE file = :file ORDER BY number""",
         {**place.parameters, "strategy": strategy},
     ).rowcount

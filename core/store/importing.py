@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.domain import digest
 from core.errors import InputError, SapError, UsageError
 from core.ingest.fields import FieldMap
 from core.ingest.files import open_file
@@ -19,6 +20,7 @@ from core.store.db import Writer
 from core.store.staging import BadLines, stage, staging
 from core.text import visible
 
+EMPTY_RESPONSE = digest("response", "")
 MEND_OR_SKIP = "Mend it, or leave such lines out with --skip-bad."
 
 
@@ -223,7 +225,7 @@ def _publish(
         skipped_lines=tuple(bad.messages),
         warnings=(
             *_warnings(connection, place, responses, new_questions, other_ids, other_answers),
-            *(f"{count:,} times: {note}." for note, count in staged.notes.items()),
+            *(f"{note}: {count:,}." for note, count in staged.notes.items()),
         ),
     )
 
@@ -245,16 +247,16 @@ def _warnings(
     connection: sqlite3.Connection, place: Place, responses: int, new: int, other_ids: int, other_answers: int
 ) -> list[str]:
     (empty,) = connection.execute(
-        "SELECT count(*) FROM temp.staged WHERE file = ? AND response = ''", (place.file,)
+        "SELECT count(*) FROM temp.staged WHERE file = ? AND response_digest = ?", (place.file, EMPTY_RESPONSE)
     ).fetchone()
     (questions,) = connection.execute("SELECT count(*) FROM questions WHERE task = ?", (place.task,)).fetchone()
     return [
         text
         for count, text in (
             (new == responses < questions, "None of these questions was in the task before."),
-            (other_ids, f"{other_ids:,} questions stand in the task under other ids too; they are not the same to it."),
-            (other_answers, f"{other_answers:,} gold answers differ from the task's, which stay."),
-            (empty, f"{empty:,} responses are empty; they become errors when scored."),
+            (other_ids, f"Questions that stand in the task under other ids too: {other_ids:,}."),
+            (other_answers, f"Gold answers that differ from the task's, which stay: {other_answers:,}."),
+            (empty, f"Empty responses, which become errors when scored: {empty:,}."),
         )
         if count
     ]

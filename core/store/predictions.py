@@ -80,8 +80,8 @@ def import_predictions(
 def _drop_wrong(connection: sqlite3.Connection, is_correct: IsCorrect) -> tuple[int, int]:
     """Take wrong predictions out of the staging table; how many, and how many could not be judged."""
     judged = connection.execute(
-        """SELECT s.number, s.response, coalesce(q.answer, s.answer) AS gold
-           FROM temp.staged s LEFT JOIN questions q ON q.id = s.question"""
+        """SELECT number, response, coalesce(q.answer, s.answer) AS gold
+           FROM temp.staged s JOIN temp.staged_texts USING (number) LEFT JOIN questions q ON q.id = s.question"""
     )
     wrong, not_checkable = [], 0
     for row in judged:
@@ -104,7 +104,7 @@ def _store(connection: sqlite3.Connection, place: Place, weights_digest: str, so
     stored = connection.execute(
         """INSERT INTO imported_predictions (task, weights_digest, position, question, text, source)
            SELECT :task, :weights, row_number() OVER (ORDER BY number) - 1, question, response, :source
-           FROM temp.staged WHERE file = :file ORDER BY number""",
+           FROM temp.staged JOIN temp.staged_texts USING (number) WHERE file = :file ORDER BY number""",
         {**place.parameters, "weights": weights_digest, "source": source},
     ).rowcount
     (unknown,) = connection.execute("SELECT count(*) FROM temp.staged WHERE question IS NULL").fetchone()

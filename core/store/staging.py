@@ -15,17 +15,22 @@ from core.ingest.source import OnProgress, Source
 
 MAX_MESSAGES = 100
 
+# Long texts lie in a table of their own, so that aligning a large file reads little.
 _TABLE = """
 CREATE TEMP TABLE staged (
     number INTEGER PRIMARY KEY, file INTEGER NOT NULL, line INTEGER NOT NULL, key TEXT, digest BLOB NOT NULL,
-    turns TEXT NOT NULL, answer TEXT, response TEXT NOT NULL, response_digest BLOB NOT NULL, question INTEGER) STRICT
+    answer TEXT, response_digest BLOB NOT NULL, question INTEGER) STRICT
+"""
+_TEXT_TABLE = """
+CREATE TEMP TABLE staged_texts (number INTEGER PRIMARY KEY, turns TEXT NOT NULL, response TEXT NOT NULL) STRICT
 """
 # A file names a question by its id, or without ids by its text; either may come once.
 _IDENTITY = "CREATE UNIQUE INDEX temp.staged_by_identity ON staged (file, ifnull(key, digest))"
 _INSERT = """
-INSERT INTO temp.staged (file, line, key, digest, turns, answer, response, response_digest)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO temp.staged (file, line, key, digest, answer, response_digest)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
+_INSERT_TEXT = "INSERT INTO temp.staged_texts (number, turns, response) VALUES (?, ?, ?)"
 
 
 class BadLines:
@@ -44,25 +49,26 @@ class BadLines:
     def refuse(self, hint: str) -> None:
         """Raises InputError for the first line, if there is any."""
         if self.count:
-            more = f"{self.count - 1:,} more such lines. " if self.count > 1 else ""
+            more = f"Bad lines in all: {self.count:,}. " if self.count > 1 else ""
             raise InputError(f"{self.messages[0]}.", f"{more}Nothing was kept. {hint}")
 
 
 @contextmanager
 def staging(connection: sqlite3.Connection) -> Iterator[None]:
-    """The empty table `temp.staged`, for as long as the block runs."""
-    connection.execute(_TABLE)
+    """The empty tables `temp.staged` and `temp.staged_texts`, for as long as the block runs."""
+    for statement in (_TABLE, _IDENTITY, _TEXT_TABLE):
+        connection.execute(statement)
     try:
-        connection.execute(_IDENTITY)
         yield
     finally:
+        connection.execute("DROP TABLE temp.staged_texts")
         connection.execute("DROP TABLE temp.staged")
 
 
 def stage(
     connection: sqlite3.Connection, file: int, source: Source, bad: BadLines, on_progress: OnProgress | None = None
 ) -> Counter[str]:
-    """Put the source's records into the table under the number `file`; the notes that they came with, counted.
+    """Put the source's records into the tables under the number `file`; the notes that they came with, counted.
 
     Lines that cannot be taken, and the second of two that answer the same question, go to `bad`.
     """
@@ -72,7 +78,7 @@ def stage(
         for record in source.records(on_progress):
             if isinstance(record, BadLine):
                 bad.add(record)
-            elif connection.execute(_INSERT, _values(file, record)).rowcount == 0:
+            elif not _add(connection, file, record):
                 bad.add(bad_line(record.line, _repetition(connection, file, record)))
             elif record.note:
                 notes[record.note] += 1
@@ -83,18 +89,15 @@ def stage(
     return notes
 
 
-def _values(file: int, record: Record) -> tuple[int, int, str | None, bytes, str, str | None, str, bytes]:
+def _add(connection: sqlite3.Connection, file: int, record: Record) -> bool:
+    """Whether the record was taken: not where the file answers its question already."""
     turns = canonical_turns(record.turns)
-    return (
-        file,
-        record.line,
-        record.id,
-        digest("question", turns),
-        turns,
-        record.answer,
-        record.response,
-        digest("response", record.response),
-    )
+    digests = digest("question", turns), digest("response", record.response)
+    added = connection.execute(_INSERT, (file, record.line, record.id, digests[0], record.answer, digests[1]))
+    if not added.rowcount:
+        return False
+    connection.execute(_INSERT_TEXT, (added.lastrowid, turns, record.response))
+    return True
 
 
 def _repetition(connection: sqlite3.Connection, file: int, record: Record) -> str:

@@ -14,12 +14,12 @@ from making.texts import held_out_questions, sample_problems
 from making.tokens import train_tokenizer
 from making.training import Trainer, TrainingSettings
 
-SETTINGS = TrainingSettings(learning_rate=6e-3, matrix_learning_rate=6e-3, batch_tokens=2048)
+SETTINGS = TrainingSettings(learning_rate=8e-3, matrix_learning_rate=8e-3, batch_tokens=2048, weight_decay=0.05)
 CHUNK = 256
-CHUNKS = 160
+CHUNKS = 136
 TOKENIZER_CHATS = 3000
 # Chats with examples are long: they come when the short ones have taught the language of the task.
-IN_CONTEXT_SHARES = ((0.3, 0.02), (1.0, 0.25))
+IN_CONTEXT_SHARES = ((0.4, 0.01), (1.0, 0.2))
 
 
 def make_base_model(folder: Path, seed: int) -> None:

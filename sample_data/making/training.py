@@ -84,7 +84,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.muon.step()
         self.adamw.step()
-        return loss.item()
+        mean: float = loss.item()
+        return mean
 
     def _set_rates(self, done: float) -> None:
         factor = min(done / WARMUP_SHARE, (1 - done) / (1 - FULL_RATE_SHARE), 1.0)

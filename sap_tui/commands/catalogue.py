@@ -128,13 +128,13 @@ def import_predictions(arguments: argparse.Namespace) -> int:
         )
     _say(f"{visible(arguments.file.name)}: {visible(report.detected)}")
     for count, text in (
-        (report.replaced, "earlier predictions were replaced"),
-        (report.unknown_questions, "answer questions that the task does not hold; they only serve as examples"),
-        (report.wrong, "were dropped: their final answer is not the gold answer"),
-        (report.not_checkable, "could not be checked and stay"),
+        (report.replaced, "Earlier predictions that were replaced"),
+        (report.unknown_questions, "To questions that the task does not hold, which only serve as examples"),
+        (report.wrong, "Dropped because their final answer is not the gold answer"),
+        (report.not_checkable, "Kept although they could not be checked"),
     ):
         if count:
-            _say(f"  {count:,} {text}")
+            _say(f"  {text}: {count:,}")
     print(f"{visible(report.task)}: {report.stored:,} predictions of {visible(target.name)}")
     return 0
 

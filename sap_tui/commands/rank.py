@@ -31,14 +31,14 @@ def rank(arguments: argparse.Namespace) -> int:
     from core.export.files import write_atomically
     from core.rank import ranking_report
     from core.store.db import open_reader, prepare
+    from core.text import visible
 
-    if arguments.catalogue.exists():
-        prepare(arguments.catalogue)
+    prepare(arguments.catalogue)
     report = ranking_report(open_reader(arguments.catalogue), arguments.number, arguments.by)
     text = _formatted(report, arguments.format)
     if arguments.output:
         write_atomically(Path(arguments.output), text)
-        print(f"Written: {arguments.output}", file=sys.stderr)
+        print(f"Written: {visible(arguments.output)}", file=sys.stderr)
     else:
         sys.stdout.write(text)
     return 0

@@ -13,7 +13,7 @@ import transformers
 
 from core.domain import SampleError, TokenScores, Turn
 from core.scoring.hf.encode import ChatEncoder
-from core.scoring.hf.gate import GATES, INT8_GATE, agrees
+from core.scoring.hf.gate import PROBE_TEXT, agrees, gate_for, probe_of
 from core.scoring.hf.generate import GreedyGenerator
 from core.scoring.hf.head import split_scores
 from core.scoring.hf.tiers import OneByOne, SharedCache, Tier
@@ -34,11 +34,12 @@ class HuggingFaceEngine:
         self._tier = self._choose_tier()
 
     def _choose_tier(self) -> Tier:
-        int8 = self._settings.quantization == "int8"
+        settings = self._settings
         reference = OneByOne(self._model)
-        shared = SharedCache(self._model, alone_in_call=int8)
-        gate = INT8_GATE if int8 else GATES[self._settings.dtype]
-        return shared if agrees(shared, reference, self._model, gate) else reference
+        shared = SharedCache(self._model, alone_in_call=settings.quantization == "int8")
+        gate = gate_for(settings.quantization, settings.dtype, self._model.device.type)
+        probe = probe_of(self._model, self._encoder.encode_response(PROBE_TEXT))
+        return shared if agrees(shared, reference, probe, gate) else reference
 
     @property
     def tier(self) -> str:

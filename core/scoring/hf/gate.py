@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 import torch
 
+from core.errors import RunError
 from core.scoring.hf.tiers import Tier
 
-_PLAIN_CONTEXT_TOKENS = 48
+PROBE_TEXT = (
+    "A baker sells 14 loaves in the morning and twice as many in the afternoon. To find how many loaves were sold, "
+    "first double the morning's number: 2 * 14 = 28. Then add both parts of the day: 14 + 28 = 42. The baker sold 42 "
+    "loaves. In summer the lake is calm, and people who live near it walk along the shore every evening before supper."
+)
+_CONTEXT_TOKENS = 48
 _LONGEST_WINDOW_TESTED = 2048
-_RESPONSE_TOKENS = (24, 9)
+_RESPONSE_TOKENS = (96, 61)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +30,21 @@ class Gate:
 
 
 GATES = {"float32": Gate(1e-4, 2e-5), "float16": Gate(float("inf"), 4e-3), "bfloat16": Gate(float("inf"), 3e-2)}
-INT8_GATE = Gate(float("inf"), 0.2)
+INT8_GATE = Gate(float("inf"), 0.1)
 
 
-def agrees(tier: Tier, reference: Tier, model: Any, gate: Gate) -> bool:
-    """Whether the tier's log-probabilities of two probe responses behind one context pass the gate."""
-    context, responses = _probe(model)
+def gate_for(quantization: str, dtype: str, device: str) -> Gate:
+    """The gate of the precision that matrix products have: bitsandbytes' 4-bit ones are bfloat16 on a CPU."""
+    if quantization == "int8":
+        return INT8_GATE
+    if quantization != "none" and device == "cpu":
+        return GATES["bfloat16"]
+    return GATES[dtype]
+
+
+def agrees(tier: Tier, reference: Tier, probe: tuple[list[int], list[list[int]]], gate: Gate) -> bool:
+    """Whether the tier's log-probabilities of the probe's responses pass the gate."""
+    context, responses = probe
     with torch.inference_mode():
         wanted = reference.score(context, responses, detail=False)
         try:
@@ -42,14 +58,19 @@ def _passes(difference: torch.Tensor, gate: Gate) -> bool:
     return bool(difference.abs().max() <= gate.token and difference.mean().abs() <= gate.mean)
 
 
-def _probe(model: Any) -> tuple[list[int], list[list[int]]]:
-    """Token ids spread over the vocabulary; the context reaches beyond a sliding window of moderate length."""
+def probe_of(model: Any, text_ids: tuple[int, ...]) -> tuple[list[int], list[list[int]]]:
+    """A context and two responses of different lengths from these token ids of PROBE_TEXT.
+
+    The context reaches beyond a sliding window of moderate length. RunError for ids that the model does not have.
+    """
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    if not text_ids or max(text_ids) >= vocabulary:
+        raise RunError("The tokenizer does not belong to the model: it gives token ids that the model does not have.")
     config = model.config.get_text_config(decoder=True)
     window = getattr(config, "sliding_window", None) or 0
-    length = _PLAIN_CONTEXT_TOKENS + (window if window <= _LONGEST_WINDOW_TESTED else 0)
-    limit = getattr(config, "max_position_embeddings", None) or length + sum(_RESPONSE_TOKENS)
-    length = max(1, min(length, limit - max(_RESPONSE_TOKENS)))
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = [(7919 * place + 31) % vocabulary for place in range(length + sum(_RESPONSE_TOKENS))]
-    first = ids[length : length + _RESPONSE_TOKENS[0]]
-    return ids[:length], [first, ids[-_RESPONSE_TOKENS[1] :]]
+    length = _CONTEXT_TOKENS + (window if window <= _LONGEST_WINDOW_TESTED else 0)
+    limit = getattr(config, "max_position_embeddings", None) or length + max(_RESPONSE_TOKENS)
+    first, second = (min(tokens, limit // 2) for tokens in _RESPONSE_TOKENS)
+    length = max(1, min(length, limit - first))
+    ids = list(islice(cycle(text_ids), length + first + second))
+    return ids[:length], [ids[length : length + first], ids[-second:]]

@@ -1,0 +1,203 @@
+"""Final answers of responses and whether they equal the gold answer (the correctness filter of self-aligned scores).
+
+The final answer is the text after the last "Final Answer:", else the last `\\boxed{}`, else what the gold answer's
+kind looks for: the last number, option, truth word, or the whole text.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import unicodedata
+from enum import StrEnum
+from fractions import Fraction
+
+_MARKER = re.compile(r"final\s+answer\W{0,4}[:：]", re.IGNORECASE)
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d)\.(?!\d)|(?<=\d))(?:[eE][-+]?\d{1,3}(?!\w))?"
+_NUMBER = re.compile(rf"(?:(?<![\w.)])[-−+])?[$€£]?{_DIGITS}(?:/\d+(?![\d/]))?")
+_WHOLE_NUMBER = re.compile(rf"([-−+]?)[$€£]?([-−+]?)({_DIGITS})(?:\s*/\s*({_DIGITS}))?\s*%?")
+_STANDING_ALONE = re.compile(r"(?<![\w'’])\(?([A-Z]|\d{1,2})\)?(?![\w'’])")
+_OPTION = re.compile(r"\(([A-Za-z]|\d{1,2})\)|(?<![\w'’.])([B-HJ]|A(?! [a-z])|\d{1,2})(?![\w'’])")
+_WHOLE_OPTION = re.compile(r"\(?([A-Za-z]|\d{1,2})\)?\s*[.:)]?")
+_TRUTH = re.compile(r"\b(true|false|yes|no)\b", re.IGNORECASE)
+_TRUTH_VALUES = {"true": True, "yes": True, "false": False, "no": False}
+_MATHEMATICS = re.compile(
+    r"\\[A-Za-z]+|[\^_{}=<>]|\d\s*[a-z]\b|\b[a-z]\s*[-+*/]|\d\s*[-+*/:]\s*\d|^[\[(]\s*-?\d.*[\])]$"
+)
+_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
+_SHORT_TEXT = re.compile(r"[\w\s'’.,&/:%$€£+-]{1,80}")
+_LONGEST_EXPRESSION = 300
+_ENDLESS = re.compile(r"(?:\^|\*\*)[\s{(]*-?(?:\w+\s*(?:\^|\*\*)|\d{4,})|\d{4,}\s*!|!\s*!")
+_MATH_SECONDS = 3
+
+
+class GoldKind(StrEnum):
+    """What a gold answer is, which decides how answers are found and compared."""
+
+    NUMBER = "number"
+    OPTION = "option"
+    TRUTH = "truth"
+    MATHEMATICS = "mathematics"
+    SHORT_TEXT = "short text"
+
+
+def gold_kind(gold: str) -> GoldKind | None:
+    """The kind of a gold answer; None for one that cannot be checked, such as code or long text."""
+    gold = _cleaned(gold)
+    if not gold or "\n" in gold:
+        return None
+    if _number(gold) is not None:
+        return GoldKind.NUMBER
+    if gold.casefold() in _TRUTH_VALUES:
+        return GoldKind.TRUTH
+    if _WHOLE_OPTION.fullmatch(gold):
+        return GoldKind.OPTION
+    if _is_mathematics(gold):
+        return GoldKind.MATHEMATICS
+    if _SHORT_TEXT.fullmatch(gold) and len(gold.split()) <= 8:
+        return GoldKind.SHORT_TEXT
+    return None
+
+
+def final_answer(text: str, gold: str) -> str | None:
+    """The final answer that the text gives, as written; None where it gives none or the gold answer has no kind."""
+    kind = gold_kind(gold)
+    if kind is None:
+        return None
+    stated = _after_marker(text)
+    if stated is None:
+        stated = _last_boxed(text)
+    if stated is not None:
+        return _cleaned(stated)
+    if kind is GoldKind.NUMBER:
+        return _last(_NUMBER, text)
+    if kind is GoldKind.OPTION:
+        return _last(_OPTION, text)
+    if kind is GoldKind.TRUTH:
+        return _last(_TRUTH, text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return _cleaned(lines[-1]) if lines else None
+
+
+def is_correct(text: str, gold: str) -> bool | None:
+    """Whether the text's final answer equals the gold answer; None where the gold answer cannot be checked."""
+    kind = gold_kind(gold)
+    if kind is None:
+        return None
+    answer = final_answer(text, gold)
+    if not answer:
+        return False
+    return _equal(answer, _cleaned(gold), kind)
+
+
+def _equal(answer: str, gold: str, kind: GoldKind) -> bool:
+    if kind is GoldKind.NUMBER:
+        return _equal_numbers(answer, gold)
+    if kind is GoldKind.TRUTH:
+        word = _TRUTH.search(answer)
+        return word is not None and _TRUTH_VALUES[word.group().casefold()] is _TRUTH_VALUES[gold.casefold()]
+    if kind is GoldKind.OPTION:
+        return _option(answer) == _option(gold)
+    if _normalized(answer) == _normalized(gold):
+        return True
+    return kind is GoldKind.MATHEMATICS and _equal_mathematics(answer, gold)
+
+
+def _after_marker(text: str) -> str | None:
+    markers = list(_MARKER.finditer(text))
+    if not markers:
+        return None
+    rest = text[markers[-1].end() :].lstrip("*_ \t\r\n")
+    boxed = _last_boxed(rest)
+    return boxed if boxed is not None else rest.split("\n", 1)[0]
+
+
+def _last_boxed(text: str) -> str | None:
+    """What stands in the last closed \\boxed{}, with braces nested."""
+    start = text.rfind("\\boxed{")
+    while start >= 0:
+        depth, begin = 0, start + len("\\boxed{") - 1
+        for place in range(begin, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[place], 0)
+            if depth == 0:
+                return text[begin + 1 : place]
+        start = text.rfind("\\boxed{", 0, start)
+    return None
+
+
+def _cleaned(text: str) -> str:
+    """Without the marks around an answer: emphasis, dollar signs of mathematics, quotes, a closing full stop."""
+    text = text.strip().strip('*_`"“”').strip()
+    for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+        inner = text.removesuffix(".").removesuffix(closing)
+        if text.startswith(opening) and len(inner) < len(text.removesuffix(".")) and len(inner) > len(opening):
+            text = inner.removeprefix(opening)
+            break
+    return text.strip().rstrip("*_").removesuffix(".").strip()
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found = None
+    for match in pattern.finditer(text):
+        found = match
+    return found.group(found.lastindex or 0) if found else None
+
+
+def _number(text: str) -> Fraction | None:
+    """The number that the whole text is, percent and currency signs and thousands commas aside."""
+    text = text.replace("\\$", "$").replace("\\%", "%").replace("{,}", ",").replace("\\!", "").strip()
+    match = _WHOLE_NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    negative = any(sign in ("-", "−") for sign in match.group(1, 2))
+    number, divisor = (Fraction((part or "1").replace(",", "")) for part in match.group(3, 4))
+    if divisor == 0:
+        return None
+    return -number / divisor if negative else number / divisor
+
+
+def _equal_numbers(answer: str, gold: str) -> bool:
+    wanted, found = _number(gold), _number(answer)
+    if found is None and "=" in answer:
+        answer = answer.rpartition("=")[2].strip()
+        found = _number(answer)
+    if found is None and "\\" in answer:
+        return _equal_mathematics(answer, gold)
+    if found is None:
+        found = _number(_last(_NUMBER, answer) or "")
+    if wanted is None or found is None:
+        return False
+    return abs(found - wanted) <= abs(wanted) / 10**9
+
+
+def _option(text: str) -> str | None:
+    """The option's letter or digit, in capitals: the whole text, else the first one that stands by itself."""
+    text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
+    match = _WHOLE_OPTION.fullmatch(text) or _OPTION.search(text) or _STANDING_ALONE.search(text)
+    return match.group(match.lastindex or 0).upper() if match else None
+
+
+def _is_mathematics(gold: str) -> bool:
+    words = _WORD.findall(re.sub(r"\\(?:text|mathrm|textbf)\{[^{}]*\}|\\[A-Za-z]+", " ", gold))
+    return len(gold) <= _LONGEST_EXPRESSION and not words and bool(_MATHEMATICS.search(gold))
+
+
+def _normalized(text: str) -> str:
+    """For comparing short texts: compatibility form, case, articles, punctuation at the ends and spaces aside."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = re.sub(r"\b(?:a|an|the)\b", " ", text)
+    return " ".join(text.split()).strip(" .,;:!?\"'()")
+
+
+def _equal_mathematics(answer: str, gold: str) -> bool:
+    """Symbolic comparison by math-verify; expressions that could keep it busy for ever count as different."""
+    if any(len(text) > _LONGEST_EXPRESSION or _ENDLESS.search(text) for text in (answer, gold)):
+        return False
+    from math_verify import parse, verify
+
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+    # Its time limit is a signal, which only the main thread can take.
+    limit = _MATH_SECONDS if threading.current_thread() is threading.main_thread() else None
+    wanted, found = (parse(text if "$" in text else f"${text}$", parsing_timeout=limit) for text in (gold, answer))
+    return bool(verify(wanted, found, timeout_seconds=limit))

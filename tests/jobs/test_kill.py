@@ -1,0 +1,130 @@
+"""kill -9 at any moment: nothing lost, nothing doubled, and the same bits as a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.domain import RunState
+from core.jobs.identity import is_alive
+from core.jobs.launcher import ensure_runner, runner_lives
+from core.store.runs import wish_cancel
+from core.store.db import Writer
+from tests.conftest import end_processes, wait_until
+from tests.jobs.helpers import all_scores, assert_sound, kill, queue_run, run_now, start_scorer
+
+METRICS = ("sap", "ppl", "nll")
+
+
+def undisturbed(catalogue: Path, model: Path) -> list[tuple[object, ...]]:
+    """The scores of the same run in a copy of the catalogue where nothing is killed."""
+    copy = catalogue.with_name("undisturbed.db")
+    shutil.copy(catalogue, copy)
+    run = queue_run(copy, model, METRICS, answer_filter=False)
+    assert start_scorer(copy, run).wait(60) == 0
+    assert run_now(copy, run).state is RunState.DONE
+    return all_scores(copy, run)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"delay_s": 0.02}))
+
+
+@pytest.mark.usefixtures("slow")
+def test_scorers_killed_at_random_moments(catalogue: Path, stand_in_model: Path) -> None:
+    expected = undisturbed(catalogue, stand_in_model)
+    run = queue_run(catalogue, stand_in_model, METRICS, answer_filter=False)
+    moments = random.Random(0)
+    kills = 0
+    while run_now(catalogue, run).state is not RunState.DONE:
+        scorer = start_scorer(catalogue, run)
+        try:
+            code = scorer.wait(moments.uniform(0.15, 0.6))
+            assert code == 0
+        except subprocess.TimeoutExpired:
+            scorer.kill()
+            assert scorer.wait() == -signal.SIGKILL
+            kills += 1
+        assert_sound(catalogue)
+        assert kills < 200
+    assert kills >= 3
+    assert all_scores(catalogue, run) == expected
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_runner_starts_a_killed_scorer_again(catalogue: Path, stand_in_model: Path) -> None:
+    expected = undisturbed(catalogue, stand_in_model)
+    run = queue_run(catalogue, stand_in_model, METRICS, answer_filter=False)
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).done > 4, what="the first chunks")
+    owner = run_now(catalogue, run).owner
+    assert owner is not None
+    kill(owner.pid)
+    wait_until(lambda: run_now(catalogue, run).state is RunState.DONE, what="the end of the run")
+    assert run_now(catalogue, run).attempt == 2
+    assert_sound(catalogue)
+    assert all_scores(catalogue, run) == expected
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_scorer_outlives_its_runner_and_the_next_runner_adopts_it(catalogue: Path, stand_in_model: Path) -> None:
+    expected = undisturbed(catalogue, stand_in_model)
+    run = queue_run(catalogue, stand_in_model, METRICS, answer_filter=False)
+    runner = subprocess.Popen([sys.executable, "-m", "core.jobs.runner", str(catalogue)], start_new_session=True)
+    wait_until(lambda: run_now(catalogue, run).done > 4, what="the first chunks")
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: not runner_lives(catalogue), what="the end of the runner")
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).state is RunState.DONE, what="the end of the run")
+    assert run_now(catalogue, run).attempt == 1
+    assert all_scores(catalogue, run) == expected
+
+
+@pytest.mark.usefixtures("slow")
+def test_runner_and_scorer_both_killed(catalogue: Path, stand_in_model: Path) -> None:
+    expected = undisturbed(catalogue, stand_in_model)
+    run = queue_run(catalogue, stand_in_model, METRICS, answer_filter=False)
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).done > 4, what="the first chunks")
+    end_processes(catalogue)
+    owner = run_now(catalogue, run).owner
+    assert owner is not None
+    wait_until(lambda: not is_alive(owner) and not runner_lives(catalogue), what="the end of both")
+    assert_sound(catalogue)
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).state is RunState.DONE, what="the end of the run")
+    assert all_scores(catalogue, run) == expected
+
+
+def test_cancel_frees_the_device(catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"delay_s": 0.3}))
+    run = queue_run(catalogue, stand_in_model)
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).done > 0, what="the first chunk")
+    owner = run_now(catalogue, run).owner
+    assert owner is not None
+    with Writer(catalogue) as writer, writer.transaction() as connection:
+        wish_cancel(connection, run)
+    wait_until(lambda: run_now(catalogue, run).state is RunState.CANCELLED, 20, "the cancelling")
+    wait_until(lambda: not is_alive(owner), 20, "the end of the scorer")
+    assert run_now(catalogue, run).done < run_now(catalogue, run).total
+
+
+def test_a_scorer_that_dies_on_one_chunk_forever_fails_the_run(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"exit_75_on": ["It is 6."]}))
+    run = queue_run(catalogue, stand_in_model)
+    ensure_runner(catalogue)
+    wait_until(lambda: run_now(catalogue, run).state is RunState.FAILED, 60, "the giving up")
+    assert "code 75" in run_now(catalogue, run).why
+    assert_sound(catalogue)
