@@ -1,5 +1,7 @@
 """The fixed plan of a run: every sample with its context, what exists already, and the chunks of the rest.
 
+A chunk is one context with all its responses that have no score yet: the engine computes it in one go.
+
 The plan is stored with the run. Members and order never change afterwards, which is what makes a resumed run
 equal an uninterrupted one bit for bit.
 """
@@ -20,9 +22,6 @@ from core.scoring.protocol import Encoder
 from core.store.db import Writer
 from core.store.runs import add_event
 from core.store.scores import existing_pairs
-
-CHUNK_TOKENS_ON_CPU = 2048
-CHUNK_TOKENS_ON_GPU = 16384
 
 
 @dataclass(slots=True)
@@ -64,7 +63,6 @@ def make_plan(
 ) -> Plan:
     """Plan a run; the encoder is asked for only when something is left to score. `spec` is None while it has no row."""
     plan = Plan()
-    budget = CHUNK_TOKENS_ON_CPU if request.device == "cpu" else CHUNK_TOKENS_ON_GPU
     for samples in samples_of(reader, scope):
         for kind in contexts_needed(request.metrics):
             group = _group(reader, spec, contexts, samples, kind)
@@ -73,7 +71,7 @@ def make_plan(
             if missing:
                 tokens = len(encoder().encode_context(contexts.turns(samples.question, kind)))
                 _measure(missing, encoder(), tokens, samples)
-                _place(plan, [item for item in missing if item.state == "planned"], tokens, budget)
+                _place(plan, [item for item in missing if item.state == "planned"], tokens)
         if on_question:
             on_question()
     return plan
@@ -115,19 +113,15 @@ def _measure(items: list[PlannedItem], encoder: Encoder, context_tokens: int, sa
             item.detail = f"{total} tokens, the model takes {encoder.max_context_tokens}"
 
 
-def _place(plan: Plan, items: list[PlannedItem], context_tokens: int, budget: int) -> None:
-    """Put the items of one context into the open chunk if the budget allows, else into a new one."""
+def _place(plan: Plan, items: list[PlannedItem], context_tokens: int) -> None:
+    """Make the items of one context a chunk; equal responses are computed once."""
     if not items:
         return
     distinct = {item.response: item.tokens for item in items}
-    tokens = context_tokens + sum(distinct.values())
     plan.longest = max(plan.longest, context_tokens + max(distinct.values()))
-    if plan.chunks and plan.chunks[-1] + tokens <= budget:
-        plan.chunks[-1] += tokens
-    else:
-        plan.chunks.append(tokens)
     for item in items:
-        item.chunk = len(plan.chunks) - 1
+        item.chunk = len(plan.chunks)
+    plan.chunks.append(context_tokens + sum(distinct.values()))
 
 
 def store_plan(writer: Writer, claim: Claim, plan: Plan) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from core.domain import ContextKind, Prediction, Run, SampleError, TokenScores
 from core.errors import RunError
@@ -22,6 +22,15 @@ from core.store.runs import add_event, run_by_id
 from core.store.scores import insert_score
 
 BEAT_SECONDS = 2.0
+COMMIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """A chunk's items with their results."""
+
+    number: int
+    results: list[tuple[sqlite3.Row, TokenScores | SampleError]]
 
 
 class Worker:
@@ -44,9 +53,7 @@ class Worker:
         contexts = self._contexts()
         if not self._is_planned():
             self._plan(contexts)
-        for chunk in self._open_chunks():
-            self._check_wishes()
-            self._score_chunk(chunk, contexts)
+        self._score(contexts)
         self._refuse_empty_result()
         finish(self._writer, self._claim)
 
@@ -75,10 +82,6 @@ class Worker:
             self._last_beat = time.monotonic()
             beat(self._writer, self._claim)
 
-    def _check_wishes(self) -> None:
-        if self._stopping():
-            raise StopWorkError("stop")
-
     def _is_planned(self) -> bool:
         row = self._writer.connection.execute("SELECT planned FROM runs WHERE id = ?", (self._claim.run,)).fetchone()
         return bool(row[0])
@@ -102,24 +105,35 @@ class Worker:
         )
         return [row[0] for row in rows]
 
-    def _score_chunk(self, chunk: int, contexts: Contexts) -> None:
-        engine = self._loaded()
-        with self._writer.transaction() as connection:
-            update_claimed(connection, self._claim, phase="scoring")
-            connection.execute("UPDATE chunks SET tries = tries + 1 WHERE run = ? AND number = ?", (self._run.id, chunk))
-        started = time.monotonic()
-        results = [result for group in self._groups(chunk) for result in self._score_group(engine, group, contexts)]
-        want = self._commit(chunk, results, engine, time.monotonic() - started)
-        if want != "run":
-            raise StopWorkError(want)
+    def _score(self, contexts: Contexts) -> None:
+        """Chunk after chunk; quick ones share a commit, so that syncing the disk stays a small part of the time.
 
-    def _groups(self, chunk: int) -> Iterator[list[sqlite3.Row]]:
-        rows = self._writer.connection.execute(
+        The first is committed by itself: every attempt that scores anything makes progress.
+        """
+        chunks = self._open_chunks()
+        if not chunks:
+            return
+        engine = self._loaded()
+        beat(self._writer, self._claim, phase="scoring")
+        ready: list[ScoredChunk] = []
+        started = time.monotonic()
+        for chunk in chunks:
+            ready.append(ScoredChunk(chunk, self._score_chunk(engine, chunk, contexts)))
+            seconds = time.monotonic() - started
+            if seconds >= COMMIT_SECONDS or chunk in (chunks[0], chunks[-1]) or self._stopping():
+                want = self._commit(ready, engine, seconds)
+                if want != "run" or self._stopping():
+                    raise StopWorkError(want)
+                ready, started = [], time.monotonic()
+
+    def _score_chunk(
+        self, engine: Engine, chunk: int, contexts: Contexts
+    ) -> list[tuple[sqlite3.Row, TokenScores | SampleError]]:
+        items = self._writer.connection.execute(
             "SELECT * FROM run_items WHERE run = ? AND chunk = ? AND state = 'planned' ORDER BY number",
             (self._run.id, chunk),
         ).fetchall()
-        for _, group in groupby(rows, key=lambda row: (row["question"], row["context_kind"])):
-            yield list(group)
+        return self._score_group(engine, items, contexts)
 
     def _score_group(
         self, engine: Engine, items: list[sqlite3.Row], contexts: Contexts
@@ -139,16 +153,12 @@ class Worker:
         scored = dict(zip(wanted, engine.score(group), strict=True))
         return [(item, scored[item["response"]]) for item in items]
 
-    def _commit(
-        self, chunk: int, results: list[tuple[sqlite3.Row, TokenScores | SampleError]], engine: Engine, seconds: float
-    ) -> str:
+    def _commit(self, chunks: list[ScoredChunk], engine: Engine, seconds: float) -> str:
+        """Store the chunks with the run's counters in one transaction; returns what the user wants by now."""
+        results = [result for chunk in chunks for result in chunk.results]
         failed = sum(isinstance(result, SampleError) for _, result in results)
         with self._writer.transaction() as connection:
-            row = connection.execute(
-                "UPDATE chunks SET fence = ? WHERE run = ? AND number = ? AND fence IS NULL RETURNING tokens",
-                (self._claim.fence, self._run.id, chunk),
-            ).fetchone()
-            assert row is not None, "a chunk was scored twice"
+            tokens = sum(self._close_chunk(connection, chunk.number) for chunk in chunks)
             for item, result in results:
                 self._store(connection, item, result, engine)
             counters = connection.execute(
@@ -159,11 +169,20 @@ class Worker:
                 self._claim,
                 done=counters["done"] + len(results),
                 errors=counters["errors"] + failed,
-                tokens_done=counters["tokens_done"] + row["tokens"],
-                tokens_per_second=_smoothed(counters["tokens_per_second"], row["tokens"] / max(seconds, 1e-6)),
+                tokens_done=counters["tokens_done"] + tokens,
+                tokens_per_second=_smoothed(counters["tokens_per_second"], tokens / max(seconds, 1e-6)),
                 peak_memory=engine.peak_memory_bytes(),
                 barren=0,
             )
+
+    def _close_chunk(self, connection: sqlite3.Connection, number: int) -> int:
+        """Mark a chunk as scored; returns its tokens."""
+        row = connection.execute(
+            "UPDATE chunks SET fence = ? WHERE run = ? AND number = ? AND fence IS NULL RETURNING tokens",
+            (self._claim.fence, self._run.id, number),
+        ).fetchone()
+        assert row is not None, "a chunk was scored twice"
+        return int(row[0])
 
     def _store(
         self, connection: sqlite3.Connection, item: sqlite3.Row, result: TokenScores | SampleError, engine: Engine

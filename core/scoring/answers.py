@@ -14,7 +14,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 _MARKER = re.compile(r"final\s+answer\W{0,4}[:：]", re.IGNORECASE)
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d)\.(?!\d)|(?<=\d))(?:[eE][-+]?\d{1,3}(?!\w))?"
+_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\w))?"
 _NUMBER = re.compile(rf"(?:(?<![\w.)])[-−+])?[$€£]?{_DIGITS}(?:/\d+(?![\d/]))?")
 _WHOLE_NUMBER = re.compile(rf"([-−+]?)[$€£]?([-−+]?)({_DIGITS})(?:\s*/\s*({_DIGITS}))?\s*%?")
 _STANDING_ALONE = re.compile(r"(?<![\w'’])\(?([A-Z]|\d{1,2})\)?(?![\w'’])")
@@ -26,7 +26,9 @@ _MATHEMATICS = re.compile(
     r"\\[A-Za-z]+|[\^_{}=<>]|\d\s*[a-z]\b|\b[a-z]\s*[-+*/]|\d\s*[-+*/:]\s*\d|^[\[(]\s*-?\d.*[\])]$"
 )
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}\b")
-_SHORT_TEXT = re.compile(r"[\w\s'’.,&/:%$€£+-]{1,80}")
+_SHORT_TEXT = re.compile(r"(?!.*\b(?:lambda|def|return|import)\b)[\w\s'’.,&/:%$€£+-]{1,80}")
+_OPENING_MARKS = ' *_`"“'
+_CLOSING_MARKS = ' *_`"”.'
 _LONGEST_EXPRESSION = 300
 _ENDLESS = re.compile(r"(?:\^|\*\*)[\s{(]*-?(?:\w+\s*(?:\^|\*\*)|\d{4,})|\d{4,}\s*!|!\s*!")
 _MATH_SECONDS = 3
@@ -128,13 +130,11 @@ def _last_boxed(text: str) -> str | None:
 
 def _cleaned(text: str) -> str:
     """Without the marks around an answer: emphasis, dollar signs of mathematics, quotes, a closing full stop."""
-    text = text.strip().strip('*_`"“”').strip()
+    text = text.strip().lstrip(_OPENING_MARKS).rstrip(_CLOSING_MARKS)
     for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
-        inner = text.removesuffix(".").removesuffix(closing)
-        if text.startswith(opening) and len(inner) < len(text.removesuffix(".")) and len(inner) > len(opening):
-            text = inner.removeprefix(opening)
-            break
-    return text.strip().rstrip("*_").removesuffix(".").strip()
+        if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
+            return text.removeprefix(opening).removesuffix(closing).strip().rstrip(_CLOSING_MARKS)
+    return text
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:

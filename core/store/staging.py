@@ -24,8 +24,9 @@ CREATE TEMP TABLE staged (
 _TEXT_TABLE = """
 CREATE TEMP TABLE staged_texts (number INTEGER PRIMARY KEY, turns TEXT NOT NULL, response TEXT NOT NULL) STRICT
 """
-# A file names a question by its id, or without ids by its text; either may come once.
-_IDENTITY = "CREATE UNIQUE INDEX temp.staged_by_identity ON staged (file, ifnull(key, digest))"
+# A file names a question by its id, or without ids by its text; either may come once. The file comes last in the index,
+# or SQLite would go through a whole file in the order of the index and not of the table: 25 times slower.
+_IDENTITY = "CREATE UNIQUE INDEX temp.staged_by_identity ON staged (ifnull(key, digest), file)"
 _INSERT = """
 INSERT INTO temp.staged (file, line, key, digest, answer, response_digest)
 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING

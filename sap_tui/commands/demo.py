@@ -79,7 +79,7 @@ def _fresh_catalogue(option: str | None) -> Path:
 
 
 def _import_sample(catalogue: Path, sample: Path) -> None:
-    from core.store.catalogue import import_file
+    from core.store.importing import import_file
     from core.store.db import Writer, prepare
 
     prepare(catalogue)

@@ -35,7 +35,7 @@ def undisturbed(catalogue: Path, model: Path) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"delay_s": 0.02}))
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"delay_s": 0.05}))
 
 
 @pytest.mark.usefixtures("slow")
@@ -45,16 +45,17 @@ def test_scorers_killed_at_random_moments(catalogue: Path, stand_in_model: Path)
     moments = random.Random(0)
     kills = 0
     while run_now(catalogue, run).state is not RunState.DONE:
+        attempt = run_now(catalogue, run).attempt
         scorer = start_scorer(catalogue, run)
+        wait_until(lambda: run_now(catalogue, run).attempt > attempt or scorer.poll() is not None, what="the claim")  # noqa: B023
         try:
-            code = scorer.wait(moments.uniform(0.15, 0.6))
-            assert code == 0
+            assert scorer.wait(moments.uniform(0.0, 0.8)) == 0
         except subprocess.TimeoutExpired:
             scorer.kill()
             assert scorer.wait() == -signal.SIGKILL
             kills += 1
         assert_sound(catalogue)
-        assert kills < 200
+        assert kills < 60
     assert kills >= 3
     assert all_scores(catalogue, run) == expected
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,7 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
         yield opened
 
 
-def bring(writer: Writer, name: str, records: list[dict[str, object]], **options: object) -> ImportReport:
+def bring(writer: Writer, name: str, records: Iterable[object], **options: object) -> ImportReport:
     path = write_lines(writer.path.with_name(f"{name}.jsonl"), records)
     return import_file(writer, path, task="t", strategy=name, **options)  # type: ignore[arg-type]
 
@@ -279,3 +282,32 @@ def test_published_responses(writer: Writer) -> None:
         assert [(s.question.key, s.question.text, s.response.text, s.question.answer) for s in found] == [
             (str(record["id"]), record["question"], record["response"], record["answer"]) for record in expected
         ]
+
+
+KILLED_WHILE_IMPORTING = """
+import os, signal, sys
+from pathlib import Path
+from core.store import importing
+from core.store.db import Writer
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[2] == "publishing":
+    importing.alignment.add_responses = die
+with Writer(Path(sys.argv[1])) as writer:
+    importing.import_file(writer, Path(sys.argv[1]).with_name("new.jsonl"), task="t", strategy="new",
+                          on_progress=die if sys.argv[2] == "reading" else None)
+"""
+
+
+@pytest.mark.parametrize("moment", ["reading", "publishing"])
+def test_kill_while_importing_leaves_the_catalogue_as_it_was(writer: Writer, moment: str) -> None:
+    bring(writer, "a", samples([1]))
+    write_lines(writer.path.with_name("new.jsonl"), samples(range(1, 1200)))
+    command = [sys.executable, "-c", KILLED_WHILE_IMPORTING, str(writer.path), moment]
+    done = subprocess.run(command, cwd=Path(__file__).resolve().parents[2], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [strategy.name for strategy in catalogue.strategies(writer.connection)] == ["a"]
+    assert order(writer) == [(0, "1", "question 1")]
+    assert bring(writer, "new", samples([1, 2])).responses == 2

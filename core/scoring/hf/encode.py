@@ -23,7 +23,8 @@ class ChatEncoder:
     characters; `"as_published"` lets such strings become control tokens, as the papers' code does.
     """
 
-    def __init__(self, tokenizer: Any, settings: EngineSettings) -> None:
+    def __init__(self, tokenizer: Any, settings: EngineSettings, max_context_tokens: int) -> None:
+        self.max_context_tokens = max_context_tokens
         self._tokenizer = tokenizer
         self._system = settings.system
         self._options = dict(settings.template_options)

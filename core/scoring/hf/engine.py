@@ -19,8 +19,6 @@ from core.scoring.hf.head import split_scores
 from core.scoring.hf.tiers import OneByOne, SharedCache, Tier
 from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
 
-_UNBOUNDED = 1 << 30
-
 
 class HuggingFaceEngine:
     """Implements `core.scoring.protocol.Engine` on a model that is loaded and in evaluation mode."""
@@ -51,8 +49,7 @@ class HuggingFaceEngine:
 
     @property
     def max_context_tokens(self) -> int:
-        config = self._model.config.get_text_config(decoder=True)
-        return int(getattr(config, "max_position_embeddings", None) or _UNBOUNDED)
+        return self._encoder.max_context_tokens
 
     @property
     def versions(self) -> dict[str, str]:

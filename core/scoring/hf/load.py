@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -16,9 +15,11 @@ from safetensors import SafetensorError
 from core.errors import RunError
 from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.engine import HuggingFaceEngine
+from core.scoring.hf.gguf import converted_folder
 from core.scoring.protocol import EngineSettings
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_UNBOUNDED = 1 << 30
 _LOAD_ERRORS = (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
 
 
@@ -29,11 +30,10 @@ def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None
     """
     tell = on_phase or (lambda phase: None)
     _quiet()
-    folder = Path(settings.path)
-    _check_folder(folder)
+    folder = _folder(Path(settings.path), tell)
     device = _device(settings.device)
     tell("loading tokenizer")
-    tokenizer = _load_tokenizer(folder)
+    tokenizer, encoder = _load_encoder(folder, settings)
     tell("loading weights")
     model = _load_model(folder, settings, device)
     if settings.adapter:
@@ -41,7 +41,35 @@ def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None
         _load_adapter(model, Path(settings.adapter))
     model.eval().requires_grad_(False)
     tell("checking the engine")
-    return HuggingFaceEngine(model, tokenizer, ChatEncoder(tokenizer, settings), settings)
+    return HuggingFaceEngine(model, tokenizer, encoder, settings)
+
+
+def load_encoder(settings: EngineSettings) -> ChatEncoder:
+    """The tokenizer side of a target model, without its weights. Raises RunError as `load_engine` does."""
+    _quiet()
+    return _load_encoder(_folder(Path(settings.path), lambda phase: None), settings)[1]
+
+
+def _folder(path: Path, tell: Callable[[str], None]) -> Path:
+    """The safetensors folder that a path stands for."""
+    if path.is_file() and path.suffix.lower() == ".gguf":
+        from core.settings import models_folder
+
+        tell("converting the GGUF file")
+        return converted_folder(path, models_folder())
+    _check_folder(path)
+    return path
+
+
+def _load_encoder(folder: Path, settings: EngineSettings) -> tuple[Any, ChatEncoder]:
+    arguments = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **arguments)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **arguments)
+    except _LOAD_ERRORS as error:
+        raise RunError(_why_not_loaded(folder, error)) from error
+    limit = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return tokenizer, ChatEncoder(tokenizer, settings, int(limit or _UNBOUNDED))
 
 
 def _quiet() -> None:
@@ -74,15 +102,6 @@ def _device(wanted: str) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise RunError(f"Device {wanted} was asked for, but no GPU is usable here.", "Use --device cpu or auto.")
     return wanted
-
-
-def _load_tokenizer(folder: Path) -> Any:
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, clean_up_tokenization_spaces=False
-        )
-    except (*_LOAD_ERRORS, json.JSONDecodeError) as error:
-        raise RunError(f"The tokenizer of {folder} does not load: {_first_line(error)}") from error
 
 
 def _load_model(folder: Path, settings: EngineSettings, device: str) -> Any:

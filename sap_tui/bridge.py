@@ -1,0 +1,174 @@
+"""Between the catalogue and the app: one thread that reads, and posts what it read as one frozen value."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from textual.message import Message
+
+from core.domain import Event, Run, RunState, Strategy, Task
+from core.errors import SapError
+from core.jobs.launcher import ensure_runner, runner_lives
+from core.store import catalogue as tables
+from core.store.catalogue import Sample
+from core.store.db import open_reader
+from core.store.runs import events, recent_models, runs
+
+RUNNER_CHECK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The run and the strategy whose details the user looks at, by their numbers."""
+
+    run: int | None = None
+    strategy: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the screens show, as it was at one moment. `problem` says why the catalogue cannot be read."""
+
+    tasks: tuple[Task, ...] = ()
+    strategies: tuple[Strategy, ...] = ()
+    runs: tuple[Run, ...] = ()
+    models: tuple[tuple[str, str], ...] = ()
+    watched: Watched = Watched()
+    events: tuple[Event, ...] = ()
+    sample: Sample | None = None
+    problem: str = ""
+    read_at: float = 0.0
+
+    @property
+    def unfinished(self) -> list[Run]:
+        return [run for run in self.runs if not run.state.ended]
+
+    def run(self, number: int | None) -> Run | None:
+        return next((run for run in self.runs if run.id == number), None)
+
+    def strategies_of(self, task: str) -> list[Strategy]:
+        return [strategy for strategy in self.strategies if strategy.task == task]
+
+    def last_run(self, task: str, names: frozenset[str] = frozenset()) -> Run | None:
+        """The newest run of a task that has all these strategies."""
+        return next((run for run in self.runs if run.task == task and names <= set(run.strategies)), None)
+
+
+class SnapshotRead(Message):
+    """The catalogue was read; a newer message takes the place of one that still waits."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotRead)
+
+
+class Bridge:
+    """Polls the catalogue from its own thread and hands every new Snapshot to `post`."""
+
+    def __init__(self, catalogue: Path, post: Callable[[SnapshotRead], object], seconds: float) -> None:
+        self._catalogue = catalogue
+        self._post = post
+        self._seconds = seconds
+        self._watched = Watched()
+        self._wake = threading.Event()
+        self._ending = False
+        self._reader: sqlite3.Connection | None = None
+        self._data_version = -1
+        self._catalogue_stamp: tuple[object, ...] = ()
+        self._last = Snapshot()
+        self._runner_checked = 0.0
+        self._thread = threading.Thread(target=self._poll, name="bridge", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ending = True
+        self._wake.set()
+        self._thread.join(timeout=2.0)
+
+    def watch(self, *, run: int | None = None, strategy: int | None = None) -> None:
+        """Say whose details the next snapshots should carry."""
+        wanted = Watched(run, strategy)
+        if wanted != self._watched:
+            self._watched = wanted
+            self._wake.set()
+
+    def _poll(self) -> None:
+        while not self._ending:
+            self._wake.clear()
+            try:
+                self._step()
+            except (SapError, sqlite3.Error, OSError) as error:
+                self._forget()
+                self._send(replace(self._last, problem=str(error)))
+            self._wake.wait(self._seconds)
+        self._forget()
+
+    def _step(self) -> None:
+        if self._reader is None:
+            if not self._catalogue.exists():
+                return self._send(Snapshot(read_at=time.time()))
+            self._reader = open_reader(self._catalogue)
+        version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        # While something is unfinished the clock alone changes what is shown: stalled, waiting, time left.
+        if version != self._data_version or self._watched != self._last.watched or self._last.unfinished:
+            self._data_version = version
+            self._send(self._read(self._reader))
+        self._keep_runner()
+
+    def _read(self, reader: sqlite3.Connection) -> Snapshot:
+        stamp = _catalogue_stamp(reader)
+        tasks, strategies = self._last.tasks, self._last.strategies
+        if stamp != self._catalogue_stamp:
+            self._catalogue_stamp = stamp
+            tasks, strategies = tuple(tables.tasks(reader)), tuple(tables.strategies(reader))
+        watched = self._watched
+        return Snapshot(
+            tasks=tasks,
+            strategies=strategies,
+            runs=tuple(runs(reader)),
+            models=tuple(recent_models(reader)),
+            watched=watched,
+            events=() if watched.run is None else tuple(events(reader, watched.run)),
+            sample=self._sample(reader, watched.strategy),
+            read_at=time.time(),
+        )
+
+    def _sample(self, reader: sqlite3.Connection, strategy: int | None) -> Sample | None:
+        found = [] if strategy is None else tables.responses_page(reader, strategy, limit=1)
+        return found[0] if found else None
+
+    def _send(self, snapshot: Snapshot) -> None:
+        if snapshot != replace(self._last, read_at=snapshot.read_at) or snapshot.unfinished or not self._last.read_at:
+            self._last = snapshot
+            self._post(SnapshotRead(snapshot))
+
+    def _keep_runner(self) -> None:
+        """Start a runner when there is work and none lives, as after a reboot."""
+        work = any(run.state is RunState.RUNNING or run.want == "run" for run in self._last.unfinished)
+        if work and time.monotonic() - self._runner_checked > RUNNER_CHECK_SECONDS:
+            self._runner_checked = time.monotonic()
+            if not runner_lives(self._catalogue):
+                ensure_runner(self._catalogue)
+
+    def _forget(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._data_version, self._catalogue_stamp = None, -1, ()
+
+
+def _catalogue_stamp(reader: sqlite3.Connection) -> tuple[object, ...]:
+    """Changes with every task and strategy; cheap, unlike counting a task's questions."""
+    strategies = reader.execute(
+        "SELECT count(*), max(id), max(updated_at), sum(responses), count(deleted_at) FROM strategies"
+    ).fetchone()
+    return (*strategies, *reader.execute("SELECT count(*), max(id) FROM tasks").fetchone())

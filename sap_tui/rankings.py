@@ -1,0 +1,86 @@
+"""Rankings for the screens, computed by `sap-tui rank` in a process of its own and kept while they are true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.domain import Interval, Ranking, RankRow, Run
+from core.export.report import RankingReport
+from core.metrics.registry import METRICS
+from sap_tui.twin import ask, option
+
+
+class RankingError(Exception):
+    """There is no ranking; the text says why, for the user."""
+
+
+class Rankings:
+    """The rankings that were computed, by run, metric and how far the run was."""
+
+    def __init__(self, catalogue: Path) -> None:
+        self._catalogue = catalogue
+        self._known: dict[tuple[int, str | None], tuple[tuple[object, ...], RankingReport]] = {}
+
+    def known(self, run: Run, metric: str | None = None) -> RankingReport | None:
+        """What was computed for this run, as long as the run did not go on since."""
+        progress, report = self._known.get((run.id, metric), (None, None))
+        return report if progress == _progress(run) else None
+
+    async def of(self, run: Run, metric: str | None = None) -> RankingReport:
+        """The ranking by a metric, without one by the run's first that has scores. Raises RankingError."""
+        known = self.known(run, metric)
+        if known is not None:
+            return known
+        by = option("by", metric) if metric else []
+        answer = await ask(self._catalogue, "rank", str(run.id), "--format", "json", *by)
+        if answer.code:
+            raise RankingError(answer.problem)
+        report = report_from_object(json.loads(answer.stdout), run)
+        self._known[run.id, metric] = (_progress(run), report)
+        return report
+
+
+def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:
+    """The report whose JSON object `rank --format json` printed."""
+    return RankingReport(
+        run=ranking["run"],
+        task=ranking["task"],
+        model=ranking["model"]["name"],
+        model_digest=ranking["model"]["digest"],
+        dtype=ranking["model"]["dtype"],
+        quantization=ranking["model"]["quantization"],
+        metrics=tuple(METRICS[name] for name in run.request.metrics),
+        ranking=Ranking(
+            metric=ranking["metric"],
+            verdict=ranking["verdict"],
+            questions=ranking["questions"],
+            rows=tuple(_row(row) for row in ranking["strategies"]),
+            more_questions=ranking["more_questions"],
+            left_out=ranking["left_out"],
+            failed=ranking["failed"],
+            warnings=tuple(ranking["warnings"]),
+        ),
+        partial=ranking["partial"] or "",
+    )
+
+
+def _row(row: Mapping[str, Any]) -> RankRow:
+    return RankRow(
+        rank=row["rank"],
+        rank_low=row["rank_low"],
+        rank_high=row["rank_high"],
+        strategy=row["strategy"],
+        n=row["n"],
+        p_best=row["p_best"],
+        p_value=row["p_value"],
+        separable=row["separable"],
+        scores={metric: Interval(**interval) for metric, interval in row["scores"].items()},
+        difference=None if row["difference"] is None else Interval(**row["difference"]),
+    )
+
+
+def _progress(run: Run) -> tuple[object, ...]:
+    return run.state, run.shown, run.done, run.errors

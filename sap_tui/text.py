@@ -1,0 +1,44 @@
+"""The only way by which text of foreign origin becomes something drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.content import Content
+from textual.filter import LineFilter
+
+from core.text import visible
+
+MUTED = "$foreground-muted"
+
+
+def plain(text: str, style: str = "", *, multiline: bool = False) -> Content:
+    """The text without any meaning as markup, every hidden character made visible; `multiline` keeps line breaks."""
+    return Content.styled(visible(text, multiline=multiline), style)
+
+
+def joined(parts: Iterable[Content], separator: str = " · ") -> Content:
+    """The parts that hold something, with a muted separator between them."""
+    return Content.styled(separator, MUTED).join([part for part in parts if part.plain])
+
+
+class OutputGuard(LineFilter):
+    """The last stop before the terminal: no control or hidden character passes, whatever a widget drew."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [segment if segment.control else _guarded(segment) for segment in segments]
+
+
+def _guarded(segment: Segment) -> Segment:
+    text = segment.text
+    if visible(text) == text:
+        return segment
+    return Segment("".join(map(_guarded_character, text)), segment.style)
+
+
+def _guarded_character(character: str) -> str:
+    # A hidden character that was counted as a cell leaves its cell blank, so that no column moves.
+    return character if visible(character) == character else " " * cell_len(character)

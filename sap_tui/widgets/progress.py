@@ -1,0 +1,61 @@
+"""Progress, speed and state of a run in a few cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from core.domain import Run, RunState
+from sap_tui.text import MUTED
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+LEVELS = "▁▂▃▄▅▆▇█"
+# Sign and colour of every word that `Run.shown` can be.
+STATES = {
+    "queued": ("○", MUTED),
+    "waiting": ("○", "$warning"),
+    "running": ("●", "$accent"),
+    "pausing": ("‖", "$warning"),
+    "paused": ("‖", "$warning"),
+    "interrupted": ("!", "$warning"),
+    "stalled": ("!", "$warning"),
+    "cancelling": ("×", "$warning"),
+    "cancelled": ("×", MUTED),
+    "failed": ("✗", "$error"),
+    "done": ("✓", "$success"),
+}
+
+
+def state_label(run: Run) -> Content:
+    sign, colour = STATES[run.shown]
+    return Content.assemble((sign, colour), " ", (run.shown, colour if run.shown != "done" else ""))
+
+
+def share_done(run: Run) -> float:
+    """How much of the run's present phase is done, from 0 to 1."""
+    if run.state is RunState.DONE:
+        return 1.0
+    done, total = (run.phase_done, run.phase_total) if run.phase == "predicting" else (run.done, run.total)
+    return min(1.0, done / total) if total else 0.0
+
+
+def progress_bar(share: float, width: int, colour: str = "$accent") -> Content:
+    """A bar of exactly `width` cells, drawn to an eighth of a cell."""
+    eighths = round(share * width * 8)
+    full, rest = divmod(eighths, 8)
+    text = "█" * full + (EIGHTHS[rest] if rest else "")
+    return Content.styled(text.ljust(width), f"{colour} on $track")
+
+
+def run_bar(run: Run, width: int) -> Content:
+    return progress_bar(share_done(run), width, STATES[run.shown][1] if run.state is not RunState.QUEUED else MUTED)
+
+
+def sparkline(values: Sequence[float], width: int) -> Content:
+    """The last values as heights between 0 and the largest of them."""
+    shown = list(values)[-width:]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return Content()
+    return Content.styled("".join(LEVELS[min(7, int(8 * value / top))] for value in shown), "$accent")

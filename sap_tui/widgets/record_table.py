@@ -1,0 +1,351 @@
+"""The one table of the app: draws only the lines that are seen, redraws only those that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from rich.segment import Segment
+from textual import events
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+
+from sap_tui.keys import bindings
+
+GAP = 2
+MARK_WIDTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of at least `width` cells; those with `stretch` share what is left."""
+
+    id: str
+    title: str
+    width: int
+    align: Literal["left", "right"] = "left"
+    stretch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row. `key` keeps cursor and marks on it when rows move; `heading` sets it off and takes no mark."""
+
+    key: Hashable
+    cells: tuple[Content, ...]
+    heading: bool = False
+
+    def looks_like(self, other: Record) -> bool:
+        return self.heading == other.heading and all(
+            one.is_same(two) for one, two in zip(self.cells, other.cells, strict=True)
+        )
+
+
+class RowSource(Protocol):
+    """The rows of a table; only those on the screen are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Record: ...
+
+    def position(self, key: Hashable) -> int | None:
+        """Where the row with this key stands; None when it is gone."""
+        ...
+
+
+class Rows:
+    """Rows held in memory."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self._records = records
+        self._positions = {record.key: position for position, record in enumerate(records)}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int, /) -> Record:
+        return self._records[index]
+
+    def position(self, key: Hashable) -> int | None:
+        return self._positions.get(key)
+
+
+class RecordTable(ScrollView, can_focus=True):
+    """A table with a cursor row, marks, a sorted column and a first column that stays."""
+
+    BINDINGS = bindings("table")
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "record-table--header",
+        "record-table--cursor",
+        "record-table--heading",
+        "record-table--empty",
+    }
+    DEFAULT_CSS = """
+    RecordTable {
+        background: $surface; scrollbar-size: 0 1; overflow-x: hidden; overflow-y: auto;
+        & .record-table--header { color: $foreground-muted; text-style: none; }
+        & .record-table--cursor { background: $row-cursor-blurred; }
+        &:focus .record-table--cursor { background: $row-cursor; }
+        & .record-table--heading { text-style: bold; }
+        & .record-table--empty { color: $foreground-muted; }
+    }
+    """
+
+    class Highlighted(Message):
+        """The cursor came to another row; `key` is None in an empty table."""
+
+        def __init__(self, table: RecordTable, key: Hashable | None) -> None:
+            super().__init__()
+            self.table, self.key = table, key
+
+        @property
+        def control(self) -> RecordTable:
+            return self.table
+
+    class Opened(Highlighted):
+        """A row was chosen with enter or a double click."""
+
+    class Moved(Highlighted):
+        """The user moved the cursor."""
+
+    class Sorted(Message):
+        """Another order is wanted; `column` is None for the natural one."""
+
+        def __init__(self, table: RecordTable, column: str | None, backwards: bool) -> None:
+            super().__init__()
+            self.table, self.column, self.backwards = table, column, backwards
+
+    def __init__(self, columns: Sequence[Column], *, id: str, sortable: bool = True) -> None:
+        super().__init__(id=id)
+        self._columns = tuple(columns)
+        self._source: RowSource = Rows()
+        self._painted: dict[int, Record] = {}
+        self._cursor = 0
+        self._sortable = sortable
+        self.sort_column: str | None = None
+        self.sort_backwards = False
+        self.marks: set[Hashable] = set()
+        self.empty = Content()
+
+    @property
+    def cursor_key(self) -> Hashable | None:
+        return self._source[self._cursor].key if len(self._source) else None
+
+    @property
+    def source(self) -> RowSource:
+        return self._source
+
+    def show(self, source: RowSource, *, empty: Content | None = None, columns: Sequence[Column] | None = None) -> None:
+        """Put other rows, the cursor staying on its row where that still exists, and redraw what looks different."""
+        before, key = len(self._source), self.cursor_key
+        self._source = source
+        redraw = before != len(source) or (columns is not None and tuple(columns) != self._columns)
+        if columns is not None:
+            self._columns = tuple(columns)
+        if empty is not None and not self.empty.is_same(empty):
+            self.empty, redraw = empty, True
+        kept = source.position(key) if key is not None else None
+        redraw |= self._place_cursor(self._cursor if kept is None else kept)
+        self.virtual_size = Size(self._full_width, len(source) + 1)
+        if redraw:
+            self.refresh()
+        else:
+            self._redraw_changed()
+        if self.cursor_key != key:
+            self.post_message(self.Highlighted(self, self.cursor_key))
+
+    def move_to(self, key: Hashable) -> None:
+        """Put the cursor on a row, if it is there."""
+        position = self._source.position(key)
+        if position is not None:
+            self._move(position, by_user=False)
+
+    def set_marks(self, keys: set[Hashable]) -> None:
+        if keys != self.marks:
+            self.marks = keys
+            self.refresh()
+
+    def _redraw_changed(self) -> None:
+        top = self.scroll_offset.y
+        for index in range(top, min(top + self.size.height - 1, len(self._source))):
+            painted = self._painted.get(index)
+            if painted is None or painted.key != self._source[index].key or not painted.looks_like(self._source[index]):
+                self._refresh_row(index)
+
+    def _refresh_row(self, index: int) -> None:
+        self.refresh(Region(0, index - self.scroll_offset.y + 1, self.size.width, 1))
+
+    def _place_cursor(self, index: int) -> bool:
+        index = max(0, min(index, len(self._source) - 1))
+        moved, self._cursor = index != self._cursor, index
+        return moved
+
+    def _move(self, index: int, *, by_user: bool = True) -> None:
+        old = self._cursor
+        if self._place_cursor(index):
+            self._refresh_row(old)
+            self._refresh_row(self._cursor)
+            self._scroll_to_cursor()
+            self.post_message(self.Highlighted(self, self.cursor_key))
+            if by_user:
+                self.post_message(self.Moved(self, self.cursor_key))
+
+    def _scroll_to_cursor(self) -> None:
+        height = max(1, self.size.height - 1)
+        top = self.scroll_offset.y
+        # A heading above the first row that one can reach stays in sight.
+        wanted = min(max(top, self._cursor - height + 1), self._cursor)
+        if wanted != top:
+            self.scroll_to(y=wanted, animate=False, immediate=True)
+
+    def action_cursor_up(self) -> None:
+        self._move(self._cursor - 1)
+
+    def action_cursor_down(self) -> None:
+        self._move(self._cursor + 1)
+
+    def action_page_up(self) -> None:
+        self._move(self._cursor - self.size.height + 2)
+
+    def action_page_down(self) -> None:
+        self._move(self._cursor + self.size.height - 2)
+
+    def action_first_row(self) -> None:
+        self._move(0)
+
+    def action_last_row(self) -> None:
+        self._move(len(self._source) - 1)
+
+    def action_columns_left(self) -> None:
+        self._scroll_columns(-12)
+
+    def action_columns_right(self) -> None:
+        self._scroll_columns(12)
+
+    def _scroll_columns(self, cells: int) -> None:
+        furthest = max(0, self._full_width - self.size.width)
+        self.scroll_x = max(0, min(furthest, self.scroll_offset.x + cells))
+
+    def action_open_row(self) -> None:
+        if len(self._source):
+            self.post_message(self.Opened(self, self.cursor_key))
+
+    def action_next_sort(self) -> None:
+        names: list[str | None] = [None, *(column.id for column in self._columns if column.title.strip())]
+        place = names.index(self.sort_column) if self.sort_column in names else 0
+        self._sort(names[(place + 1) % len(names)], False)
+
+    def action_reverse_sort(self) -> None:
+        self._sort(self.sort_column, not self.sort_backwards)
+
+    def _sort(self, column: str | None, backwards: bool) -> None:
+        if not self._sortable:
+            return
+        self.sort_column, self.sort_backwards = column, backwards
+        self.post_message(self.Sorted(self, column, backwards))
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y == 0:
+            self._sort_by_title(event.x)
+            return
+        index = self.scroll_offset.y + event.y - 1
+        if index < len(self._source):
+            self._move(index)
+            if event.chain == 2:
+                self.action_open_row()
+
+    def _sort_by_title(self, x: int) -> None:
+        end = MARK_WIDTH
+        for column, width in zip(self._columns, self._widths, strict=True):
+            end += width + GAP
+            if x + (self.scroll_offset.x if column is not self._columns[0] else 0) < end and column.title.strip():
+                return self._sort(column.id, not self.sort_backwards if column.id == self.sort_column else False)
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self._full_width, len(self._source) + 1)
+        self._scroll_columns(0)
+        self._scroll_to_cursor()
+
+    @property
+    def _widths(self) -> list[int]:
+        fixed = MARK_WIDTH + sum(column.width + GAP for column in self._columns)
+        stretching = [column for column in self._columns if column.stretch]
+        spare = max(0, self.size.width - fixed) // max(1, len(stretching))
+        return [column.width + (spare if column.stretch else 0) for column in self._columns]
+
+    @property
+    def _full_width(self) -> int:
+        return MARK_WIDTH + sum(width + GAP for width in self._widths)
+
+    def width_of(self, column_id: str) -> int:
+        """Cells that the column has now."""
+        return next(
+            width for column, width in zip(self._columns, self._widths, strict=True) if column.id == column_id
+        )
+
+    def render_line(self, y: int) -> Strip:
+        base = self.visual_style
+        if y == 0:
+            return self._strip(Content(), self._titles(), base + self._part("header"))
+        index = self.scroll_offset.y + y - 1
+        if not len(self._source):
+            return self._empty_line(y, base)
+        if index >= len(self._source):
+            return Strip.blank(self.size.width, base.rich_style)
+        record = self._painted[index] = self._source[index]
+        style = base + self._part("heading") if record.heading else base
+        if index == self._cursor:
+            style += self._part("cursor")
+        return self._strip(self._mark(record), record.cells, style)
+
+    def _part(self, name: str) -> Style:
+        return self.get_visual_style(f"record-table--{name}", partial=True)
+
+    def _mark(self, record: Record) -> Content:
+        return Content.styled("●", "$accent") if record.key in self.marks else Content()
+
+    def _titles(self) -> list[Content]:
+        arrow = " ▼" if self.sort_backwards else " ▲"
+        return [
+            Content(f"{column.title}{arrow}").stylize("$foreground")
+            if column.id == self.sort_column
+            else Content(column.title)
+            for column in self._columns
+        ]
+
+    def _empty_line(self, y: int, base: Style) -> Strip:
+        lines = self.empty.split("\n", allow_blank=True)
+        place = y - max(1, (self.size.height - len(lines)) // 2)
+        line = lines[place] if 0 <= place < len(lines) else Content()
+        wide = line.truncate(self.size.width, ellipsis=True).center(self.size.width)
+        return self._drawn(wide.truncate(self.size.width, pad=True), base + self._part("empty"))
+
+    def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:
+        """The line: mark and first column stay, the others are cut at the scrolled place."""
+        width, scrolled = self.size.width, self.scroll_offset.x
+        pieces = [
+            _fitted(cell, column_width, column.align).append(" " * GAP)
+            for cell, column, column_width in zip(cells, self._columns, self._widths, strict=True)
+        ]
+        fixed = mark.truncate(MARK_WIDTH, pad=True).append(pieces[0])
+        rest = self._drawn(Content().join(pieces[1:]), style).crop(scrolled)
+        line = Strip.join([self._drawn(fixed, style), rest])
+        return line.adjust_cell_length(width, style.rich_style)
+
+    def _drawn(self, content: Content, style: Style) -> Strip:
+        parse = self.app.stylesheet.parse_style
+        segments = [
+            Segment(text, (style + part).rich_style) for text, part in content.render(style, end="", parse_style=parse)
+        ]
+        return Strip(segments, content.cell_length)
+
+
+def _fitted(cell: Content, width: int, align: str) -> Content:
+    cell = cell.truncate(width, ellipsis=True)
+    return cell.pad_left(width - cell.cell_length) if align == "right" else cell.truncate(width, pad=True)

@@ -1,0 +1,69 @@
+"""The line at the top: where one is, what else there is, and how the runs go."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from sap_tui.bridge import Snapshot
+from sap_tui.text import MUTED, joined, plain
+
+TABS = (("catalogue", "1", "Catalogue"), ("live", "2", "Runs"), ("ranking", "3", "Ranking"))
+COUNTED = (("running", "$accent"), ("queued", MUTED), ("paused", "$warning"), ("interrupted", "$warning"),
+           ("stalled", "$warning"), ("waiting", "$warning"), ("failed", "$error"))  # fmt: skip
+
+
+class Tab(Static):
+    """The name of a mode; a click goes there."""
+
+    def __init__(self, mode: str, key: str, label: str) -> None:
+        super().__init__(Content.assemble((key, MUTED), f" {label}"), classes="tab")
+        self.mode = mode
+
+    def on_click(self) -> None:
+        self.app.switch_mode(self.mode)
+
+
+class TitleBar(Horizontal):
+    """Name, tabs, machine and catalogue, and how many runs are in which state."""
+
+    DEFAULT_CSS = """
+    TitleBar {
+        dock: top; height: 1; background: $panel;
+        & > .name { width: auto; padding: 0 2 0 1; text-style: bold; color: $primary; }
+        & > .tab { width: auto; padding: 0 1; color: $foreground-muted; }
+        & > .tab.-here { color: $foreground; background: $surface; text-style: bold; }
+        & > .tab:hover { color: $foreground; }
+        & > .place { width: 1fr; padding: 0 2; text-align: right; text-wrap: nowrap; text-overflow: ellipsis; }
+    }
+    """
+
+    def __init__(self, mode: str, catalogue: Path) -> None:
+        super().__init__()
+        self._mode = mode
+        self._place = plain(f"{socket.gethostname()}:{_short(catalogue)}", MUTED)
+
+    def compose(self):  # type: ignore[no-untyped-def]
+        yield Static(Content("sap-tui"), classes="name")
+        for mode, key, label in TABS:
+            tab = Tab(mode, key, label)
+            tab.set_class(mode == self._mode, "-here")
+            yield tab
+        yield Static(self._place, classes="place")
+
+    def show(self, snapshot: Snapshot) -> None:
+        words = [run.shown for run in snapshot.runs]
+        counts = [Content.styled(f"{words.count(word)} {word}", colour) for word, colour in COUNTED if word in words]
+        content = joined([self._place, *counts])
+        place = self.query_one(".place", Static)
+        if not isinstance(place.content, Content) or not content.is_same(place.content):
+            place.update(content)
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
