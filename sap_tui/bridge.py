@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from textual.message import Message
@@ -43,6 +43,7 @@ class Snapshot:
     sample: Sample | None = None
     problem: str = ""
     read_at: float = 0.0
+    last_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> list[Run]:
@@ -55,7 +56,7 @@ class Snapshot:
         return [strategy for strategy in self.strategies if strategy.task == task]
 
     def last_run(self, task: str, names: frozenset[str] = frozenset()) -> Run | None:
-        """The newest run of a task that has all these strategies."""
+        """The newest run of a task that has all these strategies. `last_runs` has it by task and single strategy."""
         return next((run for run in self.runs if run.task == task and names <= set(run.strategies)), None)
 
 
@@ -131,11 +132,12 @@ class Bridge:
         if stamp != self._catalogue_stamp:
             self._catalogue_stamp = stamp
             tasks, strategies = tuple(tables.tasks(reader)), tuple(tables.strategies(reader))
-        watched = self._watched
+        watched, found = self._watched, tuple(runs(reader))
         return Snapshot(
             tasks=tasks,
             strategies=strategies,
-            runs=tuple(runs(reader)),
+            runs=found,
+            last_runs=_last_runs(found),
             models=tuple(recent_models(reader)),
             watched=watched,
             events=() if watched.run is None else tuple(events(reader, watched.run)),
@@ -164,6 +166,14 @@ class Bridge:
         if self._reader is not None:
             self._reader.close()
         self._reader, self._data_version, self._catalogue_stamp = None, -1, ()
+
+
+def _last_runs(newest_first: Iterable[Run]) -> dict[tuple[str, str], Run]:
+    last: dict[tuple[str, str], Run] = {}
+    for run in newest_first:
+        for name in run.strategies:
+            last.setdefault((run.task, name), run)
+    return last
 
 
 def _catalogue_stamp(reader: sqlite3.Connection) -> tuple[object, ...]:

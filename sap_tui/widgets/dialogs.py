@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, OptionList, Static
+from textual.widgets import Button, Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sap_tui.keys import bindings
 
+Result = TypeVar("Result")
 
-class Dialog[Result](ModalScreen[Result | None]):
+
+class Dialog(ModalScreen[Result | None], Generic[Result]):
     """A window that escape closes without a result."""
+
+    BINDINGS = bindings("dialog")
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class Confirm(Dialog[bool]):
+    """A question whose safe answer has the focus."""
+
+    def __init__(self, question: Content, yes: str) -> None:
+        super().__init__()
+        self._question = question
+        self._yes = yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window small"):
+            yield Static(self._question)
+            with Horizontal(classes="buttons"):
+                yield Button(Content("Keep"), id="no", compact=True)
+                yield Button(Content(self._yes), id="yes", variant="error", compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+
+class Choose(Dialog[int]):
+    """A list of lines; the result is the number of the chosen one."""
+
+    def __init__(self, title: str, lines: Sequence[Content], highlighted: int = 0) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+        self._highlighted = highlighted
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window") as window:
+            window.border_title = Content(self._title)
+            choices = OptionList(*(Option(line) for line in self._lines), markup=False, compact=True)
+            choices.highlighted = self._highlighted
+            yield choices
+        yield Footer(show_command_palette=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_index)

@@ -1,0 +1,115 @@
+"""What the three main screens have in common: title bar, footer, snapshots, and what is done to runs and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from core.domain import Run
+from sap_tui.bridge import Snapshot
+from sap_tui.keys import Place
+from sap_tui.widgets.detail_pane import DetailPane
+from sap_tui.widgets.filter_bar import FilterBar
+from sap_tui.widgets.record_table import RecordTable
+from sap_tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from sap_tui.app import SapApp
+
+
+class MainScreen(Screen[None]):
+    """A table with a pane beside it. `PLACE` names its keys, `PROSE` is its page of the help."""
+
+    PLACE: ClassVar[Place]
+    PROSE: ClassVar[str]
+    BINDINGS: ClassVar[list[BindingType]] = []
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> SapApp: ...
+
+    def compose(self) -> ComposeResult:
+        yield TitleBar(self.PLACE, self.app.catalogue)
+        with Container(id="body"):
+            with Vertical(id="main"):
+                yield from self.compose_main()
+            yield DetailPane()
+        yield Footer(show_command_palette=False)
+
+    def compose_main(self) -> Iterable[RecordTable | FilterBar]:
+        """The table and what stands with it."""
+        raise NotImplementedError
+
+    def show_rows(self, snapshot: Snapshot) -> None:
+        """Draw the table from what was read."""
+        raise NotImplementedError
+
+    def show_selection(self, snapshot: Snapshot) -> None:
+        """Draw what belongs to the row under the cursor."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.table.focus()
+        self.watch(self.app, "snapshot", self.show_snapshot)
+
+    def on_screen_resume(self) -> None:
+        self.show_snapshot()
+
+    def show_snapshot(self) -> None:
+        """Draw everything; screens that are not seen wait until they are."""
+        if self.is_current and self.is_mounted:
+            with self.app.batch_update():
+                self.query_one(TitleBar).show(self.app.snapshot)
+                self.show_rows(self.app.snapshot)
+                self.show_selection(self.app.snapshot)
+            self.refresh_bindings()
+
+    @property
+    def table(self) -> RecordTable:
+        return self.query_one(RecordTable)
+
+    @property
+    def pane(self) -> DetailPane:
+        return self.query_one(DetailPane)
+
+    @property
+    def filter_text(self) -> str:
+        return self.query_one(FilterBar).value.casefold()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterBar).open()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input.id == "filter":
+            self.show_snapshot()
+
+    def on_filter_bar_left(self) -> None:
+        self.table.focus()
+
+    def on_record_table_highlighted(self) -> None:
+        self.show_selection(self.app.snapshot)
+        self.refresh_bindings()
+
+    def on_record_table_sorted(self) -> None:
+        self.show_snapshot()
+
+    def action_copy_row(self) -> None:
+        if len(self.table.source):
+            position = self.table.source.position(self.table.cursor_key)
+            cells = self.table.source[position or 0].cells
+            self.app.copy("\t".join(cell.plain.strip() for cell in cells if cell.plain.strip()))
+
+    def open_ranking(self, run: Run) -> None:
+        self.app.show_ranking_of(run.id)
+
+
+def hint(*parts: str) -> Content:
+    """Text for an empty screen: every second part is a key, drawn as one."""
+    return Content.assemble(*(Content.styled(part, "$primary bold") if number % 2 else part for number, part in enumerate(parts)))

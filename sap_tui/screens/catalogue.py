@@ -1,0 +1,281 @@
+"""The home screen: tasks with their strategies, and what is known about the one under the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable
+
+from textual.content import Content
+
+from core.domain import Run, Strategy, Task
+from core.export.formats import verdict_sentence
+from core.export.report import RankingReport
+from sap_tui.bridge import Snapshot
+from sap_tui.keys import bindings
+from sap_tui.rankings import RankingError
+from sap_tui.screens.base import MainScreen, hint
+from sap_tui.text import MUTED, joined, plain
+from sap_tui.twin import ask, option
+from sap_tui.widgets.detail_pane import fields, section
+from sap_tui.widgets.dialogs import Confirm
+from sap_tui.widgets.filter_bar import FilterBar
+from sap_tui.widgets.progress import share_done, state_label
+from sap_tui.widgets.record_table import Column, Record, RecordTable, Rows
+from sap_tui.words import ago, counted
+
+COLUMNS = (
+    Column("name", "strategy", 22, stretch=True),
+    Column("responses", "responses", 9, "right"),
+    Column("rank", "rank", 4, "right"),
+    Column("score", "score", 8, "right"),
+    Column("run", "last run", 18),
+    Column("teacher", "teacher", 16),
+    Column("tags", "tags", 14),
+    Column("updated", "updated", 10),
+)
+EMPTY = hint(
+    "Nothing here yet.\n\nPress ", "i", " to import a file of responses: one file is one strategy.\n"
+    "The form offers the bundled sample to begin with.\n\nPress ", "?", " for help."
+)  # fmt: skip
+NO_MATCH = hint("No strategy holds that text. Press ", "/", " and ", "esc", " to see all again.")
+RANKINGS_AT_START = 8
+
+
+class CatalogueScreen(MainScreen):
+    CSS_PATH = "catalogue.tcss"
+    PLACE = "catalogue"
+    BINDINGS = bindings("catalogue")
+    PROSE = (
+        "A task is a set of questions; a strategy is one way of writing the responses to them: a teacher model with a "
+        "prompt, or people. Import one file for every strategy, then start a run, which scores them all under the model "
+        "that you are going to fine-tune. Rank and score come from the newest finished run of the task. "
+        "Mark strategies with space to score only those; without marks a run takes all of the task."
+    )
+
+    def compose_main(self) -> Iterable[RecordTable | FilterBar]:
+        yield RecordTable(COLUMNS, id="strategies")
+        yield FilterBar()
+
+    def show_rows(self, snapshot: Snapshot) -> None:
+        rows = self._rows(snapshot)
+        empty = plain(snapshot.problem, "$error") if snapshot.problem else NO_MATCH if snapshot.strategies else EMPTY
+        self.table.show(Rows(rows), empty=empty)
+        count = f"{counted(len(snapshot.tasks), 'task')}, {counted(len(snapshot.strategies), 'strategy')}"
+        marked = f", {len(self.table.marks)} marked" if self.table.marks else ""
+        self.query_one("#main").border_title = Content(f"{count}{marked}" if snapshot.tasks else "Catalogue")
+        self._rank_finished_runs(snapshot)
+
+    def _rows(self, snapshot: Snapshot) -> list[Record]:
+        rows = []
+        for task in snapshot.tasks:
+            strategies = [one for one in snapshot.strategies_of(task.name) if self._matches(one)]
+            if strategies or not self.filter_text:
+                report = self._report(snapshot, task.name)
+                rows.append(self._heading(snapshot, task, report))
+                rows += [_strategy_row(snapshot, one, report) for one in self._in_order(strategies, snapshot, report)]
+        return rows
+
+    def _matches(self, strategy: Strategy) -> bool:
+        texts = (strategy.task, strategy.name, strategy.teacher, strategy.note, *strategy.tags)
+        return any(self.filter_text in text.casefold() for text in texts)
+
+    def _in_order(
+        self, strategies: list[Strategy], snapshot: Snapshot, report: RankingReport | None
+    ) -> list[Strategy]:
+        ranked = {row.strategy: row.rank for row in report.ranking.rows} if report else {}
+        last = {one.name: run.id for one in strategies if (run := snapshot.last_runs.get((one.task, one.name)))}
+        values = {
+            "name": lambda one: one.name.casefold(),
+            "responses": lambda one: one.responses,
+            "rank": lambda one: ranked.get(one.name, len(ranked) + 1),
+            "score": lambda one: ranked.get(one.name, len(ranked) + 1),
+            "run": lambda one: last.get(one.name, 0),
+            "teacher": lambda one: one.teacher.casefold(),
+            "tags": lambda one: one.tags,
+            "updated": lambda one: one.updated_at,
+        }
+        if self.table.sort_column is None:
+            return strategies[::-1] if self.table.sort_backwards else strategies
+        return sorted(strategies, key=values[self.table.sort_column], reverse=self.table.sort_backwards)
+
+    def _heading(self, snapshot: Snapshot, task: Task, report: RankingReport | None) -> Record:
+        name = Content.assemble(plain(task.name), (f"  {counted(task.questions, 'question')}", f"{MUTED} not bold"))
+        by = Content.styled(report.ranking.metric if report else "", f"{MUTED} not bold")
+        nothing = Content()
+        return Record(("task", task.id), (name, nothing, nothing, by, nothing, nothing, nothing, nothing), heading=True)
+
+    def _report(self, snapshot: Snapshot, task: str) -> RankingReport | None:
+        run = _finished_run(snapshot, task)
+        return self.app.rankings.known(run) if run else None
+
+    def _rank_finished_runs(self, snapshot: Snapshot) -> None:
+        """Have the newest finished run of every task ranked, one after another, if it is not yet."""
+        wanted = [run for task in snapshot.tasks if (run := _finished_run(snapshot, task.name))][:RANKINGS_AT_START]
+        missing = [run for run in wanted if self.app.rankings.known(run) is None and run.id not in self.app.unrankable]
+        if missing and not any(worker.group == "rank" and not worker.is_finished for worker in self.app.workers):
+            self.run_worker(self._rank(missing[0]), group="rank", exit_on_error=False)
+
+    async def _rank(self, run: Run) -> None:
+        try:
+            await self.app.rankings.of(run)
+        except RankingError:
+            self.app.unrankable.add(run.id)
+        self.call_later(self.show_snapshot)
+
+    def show_selection(self, snapshot: Snapshot) -> None:
+        strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
+        self.app.bridge.watch(strategy=strategy.id if strategy else None)
+        if strategy:
+            self.pane.show(plain(strategy.name), self._strategy_details(snapshot, strategy))
+        elif task:
+            self.pane.show(plain(task.name), self._task_details(snapshot, task))
+        else:
+            self.pane.show(Content(), Content())
+
+    def _strategy_details(self, snapshot: Snapshot, strategy: Strategy) -> Content:
+        run = snapshot.last_runs.get((strategy.task, strategy.name))
+        described = fields(
+            [
+                ("task", plain(strategy.task)),
+                ("teacher", plain(strategy.teacher)),
+                ("tags", plain(", ".join(strategy.tags))),
+                ("responses", Content(f"{strategy.responses:,}")),
+                ("source", plain(strategy.source)),
+                ("updated", Content(ago(time.time() - strategy.updated_at))),
+                ("last run", _run_words(run) if run else Content("none; n starts one")),
+                ("note", plain(strategy.note)),
+            ]
+        )
+        sample = snapshot.sample if snapshot.watched.strategy == strategy.id else None
+        parts = [described, section("Prompt", strategy.prompt)]
+        if sample:
+            parts.append(section("First question", sample.question.text))
+            parts.append(section("Its response", sample.response.text or "(empty)"))
+        return Content("\n").join([part for part in parts if part.plain])
+
+    def _task_details(self, snapshot: Snapshot, task: Task) -> Content:
+        run, report = snapshot.last_run(task.name), self._report(snapshot, task.name)
+        described = fields(
+            [
+                ("questions", Content(f"{task.questions:,}")),
+                ("strategies", Content(f"{len(snapshot.strategies_of(task.name)):,}")),
+                ("last run", _run_words(run) if run else Content("none; n starts one")),
+            ]
+        )
+        verdict = section("Verdict", verdict_sentence(report)) if report else Content()
+        return Content("\n").join([part for part in (described, verdict) if part.plain])
+
+    def _selected_strategy(self, snapshot: Snapshot) -> Strategy | None:
+        return next((one for one in snapshot.strategies if ("strategy", one.id) == self.table.cursor_key), None)
+
+    def _selected_task(self, snapshot: Snapshot) -> Task | None:
+        """The task under the cursor, or that of the strategy there."""
+        strategy = self._selected_strategy(snapshot)
+        for task in snapshot.tasks:
+            if ("task", task.id) == self.table.cursor_key or (strategy and strategy.task == task.name):
+                return task
+        return None
+
+    def _marked(self) -> list[Strategy]:
+        return [one for one in self.app.snapshot.strategies if ("strategy", one.id) in self.table.marks]
+
+    def action_mark(self) -> None:
+        snapshot, key = self.app.snapshot, self.table.cursor_key
+        strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
+        if strategy:
+            self.table.set_marks(self.table.marks ^ {key})
+            self.table.action_cursor_down()
+        elif task:
+            self._toggle({("strategy", one.id) for one in snapshot.strategies_of(task.name)})
+        self.show_snapshot()
+
+    def action_mark_all(self) -> None:
+        rows = (self.table.source[position].key for position in range(len(self.table.source)))
+        self._toggle({key for key in rows if isinstance(key, tuple) and key[0] == "strategy"})
+        self.show_snapshot()
+
+    def _toggle(self, keys: set[Hashable]) -> None:
+        marks = self.table.marks
+        self.table.set_marks(marks - keys if keys <= marks else marks | keys)
+
+    def on_record_table_opened(self) -> None:
+        self.action_show_run_ranking()
+
+    def action_show_run_ranking(self) -> None:
+        snapshot, marked = self.app.snapshot, self._marked()
+        task = self._selected_task(snapshot)
+        names = frozenset(one.name for one in marked)
+        name = marked[0].task if marked else task.name if task else ""
+        run = snapshot.last_run(name, names)
+        if run:
+            self.open_ranking(run)
+        elif name:
+            self.app.say(f"No run has scored {'these strategies' if marked else 'this task'} yet. Press n to start one.")
+
+    def action_import_file(self) -> None:
+        from sap_tui.screens.import_form import ImportForm
+
+        task = self._selected_task(self.app.snapshot)
+        self.app.push_screen(ImportForm(task.name if task else ""))
+
+    def action_new_run(self) -> None:
+        marked, task = self._marked(), self._selected_task(self.app.snapshot)
+        if len({one.task for one in marked}) > 1:
+            self.app.say("The marked strategies belong to several tasks. A run scores one task.", "warning")
+        elif marked or task:
+            self.app.open_run_form(marked[0].task if marked else task.name if task else "", [one.name for one in marked])
+        else:
+            self.app.say("There is nothing to score yet. Press i to import a file first.")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "delete_strategy":
+            return self._selected_strategy(self.app.snapshot) is not None or None
+        if action in ("new_run", "show_run_ranking", "mark", "mark_all", "copy_row", "filter"):
+            return bool(self.app.snapshot.tasks) or None
+        return True
+
+    def action_delete_strategy(self) -> None:
+        strategy = self._selected_strategy(self.app.snapshot)
+        if strategy:
+            self.run_worker(self._delete(strategy), group="delete", exit_on_error=False)
+
+    async def _delete(self, strategy: Strategy) -> None:
+        question = Content.assemble(
+            "Delete ", plain(strategy.name, "bold"), " of ", plain(strategy.task, "bold"),
+            f" with its {counted(strategy.responses, 'response')}?\nRuns that scored it keep what they scored.",
+        )  # fmt: skip
+        if await self.app.push_screen_wait(Confirm(question, "Delete")):
+            answer = await ask(
+                self.app.catalogue, "strategy", "delete", *option("task", strategy.task), "--", strategy.name
+            )
+            self.table.set_marks(self.table.marks - {("strategy", strategy.id)})
+            self.app.say(answer.problem or f"Deleted {strategy.name}.", "error" if answer.code else "information")
+
+
+def _strategy_row(snapshot: Snapshot, strategy: Strategy, report: RankingReport | None) -> Record:
+    row = next((row for row in report.ranking.rows if row.strategy == strategy.name), None) if report else None
+    run = snapshot.last_runs.get((strategy.task, strategy.name))
+    rank = "" if row is None else f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+    value = f"{row.scores[report.ranking.metric].value:.3f}" if row and report else ""
+    return Record(
+        ("strategy", strategy.id),
+        (
+            Content.assemble("  ", plain(strategy.name)),
+            Content(f"{strategy.responses:,}") if strategy.responses else Content.styled("none", "$warning"),
+            Content(rank),
+            Content.styled(value, "$success" if row and row.rank == 1 else ""),
+            _run_words(run) if run else Content.styled("–", MUTED),
+            plain(strategy.teacher, MUTED),
+            plain(", ".join(strategy.tags), MUTED),
+            Content.styled(ago(time.time() - strategy.updated_at), MUTED),
+        ),
+    )
+
+
+def _finished_run(snapshot: Snapshot, task: str) -> Run | None:
+    return next((run for run in snapshot.runs if run.task == task and run.state == "done"), None)
+
+
+def _run_words(run: Run) -> Content:
+    progress = f"{share_done(run):.0%}" if run.state == "running" else ""
+    return joined([Content.styled(f"#{run.id}", MUTED), state_label(run), Content(progress)], " ")
