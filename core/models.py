@@ -80,9 +80,9 @@ def weight_bytes(target_path: str) -> int:
 
 
 def memory_need(target_path: str, quantization: str, dtype: str, longest_tokens: int) -> int:
-    """Estimate of the memory for scoring, bytes: weights, the cache of the longest sample, float32 logits, a fifth more.
+    """Estimate of the memory for scoring, bytes: weights, cache of the longest sample, float32 logits, a fifth more.
 
-    The first number of a model folder without a configuration (a GGUF file) is its size alone.
+    Without a configuration beside the weights (a GGUF file) only the weights count.
     """
     path = Path(target_path)
     config = _read_json(path / "config.json") if path.is_dir() else {}
@@ -111,7 +111,9 @@ def _locate(model: str, revision: str, download: bool) -> Path:
             return path.resolve()
         raise UsageError(f"{model} is a file but no GGUF file.", "Name the model's folder, a .gguf file or a hub id.")
     if model.startswith(("/", ".", "~")) or model.count("/") != 1 or path.suffix.lower() == ".gguf":
-        raise NotFoundError(f"Model folder not found: {model}.", "Name a folder, a .gguf file or a hub id like owner/name.")
+        raise NotFoundError(
+            f"Model folder not found: {model}.", "Name a folder, a .gguf file or a hub id like owner/name."
+        )
     return _from_hub_cache(model, revision, download)
 
 
@@ -128,12 +130,16 @@ def _from_hub_cache(model: str, revision: str, download: bool) -> Path:
         raise NotFoundError(f"{model} is neither a folder nor a hub id.", "Name a folder or owner/name.") from error
     except LocalEntryNotFoundError as error:
         if download:
-            raise SapError(f"{model} could not be fetched: the hub cannot be reached.", "Try again when online.") from error
+            raise SapError(
+                f"{model} could not be fetched: the hub cannot be reached.", "Try again when online."
+            ) from error
         raise NotFoundError(
             f"{model} is not in the local hub cache.", "Fetch it with --download, or name a model folder."
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise SapError(f"{model} could not be fetched: {type(error).__name__}.", "Check the name, the network and HF_TOKEN.") from error
+        raise SapError(
+            f"{model} could not be fetched: {type(error).__name__}.", "Check the name, the network and HF_TOKEN."
+        ) from error
     return Path(found)
 
 

@@ -1,5 +1,6 @@
-"""The command line. stdout is data, stderr is talk; exit codes 0 done, 1 failed, 2 wrong use, 3 not found, 130 interrupted.
+"""The command line: stdout is data, stderr is talk.
 
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 130 interrupted.
 Heavy imports stand inside the commands, so that `--help` stays quick.
 """
 

@@ -13,34 +13,33 @@ from core.metrics.registry import METRICS
 from sap_tui.twin import ask, option
 
 
-class RankingError(Exception):
-    """There is no ranking; the text says why, for the user."""
+class NoRanking(str):
+    """Why there is no ranking, for the user."""
 
 
 class Rankings:
-    """The rankings that were computed, by run, metric and how far the run was."""
+    """What was computed, by run, metric and how far the run was."""
 
     def __init__(self, catalogue: Path) -> None:
         self._catalogue = catalogue
-        self._known: dict[tuple[int, str | None], tuple[tuple[object, ...], RankingReport]] = {}
+        self._known: dict[tuple[int, str | None], tuple[tuple[object, ...], RankingReport | NoRanking]] = {}
 
-    def known(self, run: Run, metric: str | None = None) -> RankingReport | None:
+    def known(self, run: Run, metric: str | None = None) -> RankingReport | NoRanking | None:
         """What was computed for this run, as long as the run did not go on since."""
-        progress, report = self._known.get((run.id, metric), (None, None))
-        return report if progress == _progress(run) else None
+        progress, found = self._known.get((run.id, metric), (None, None))
+        return found if progress == _progress(run) else None
 
-    async def of(self, run: Run, metric: str | None = None) -> RankingReport:
-        """The ranking by a metric, without one by the run's first that has scores. Raises RankingError."""
-        known = self.known(run, metric)
-        if known is not None:
-            return known
+    def report(self, run: Run | None) -> RankingReport | None:
+        """The known ranking by the run's first metric, if there is one."""
+        found = self.known(run) if run else None
+        return found if isinstance(found, RankingReport) else None
+
+    async def compute(self, run: Run, metric: str | None = None) -> None:
+        """Have the ranking by a metric (without one, by the run's first that has scores) known."""
         by = option("by", metric) if metric else []
         answer = await ask(self._catalogue, "rank", str(run.id), "--format", "json", *by)
-        if answer.code:
-            raise RankingError(answer.problem)
-        report = report_from_object(json.loads(answer.stdout), run)
-        self._known[run.id, metric] = (_progress(run), report)
-        return report
+        found = NoRanking(answer.problem) if answer.code else report_from_object(json.loads(answer.stdout), run)
+        self._known[run.id, metric] = (_progress(run), found)
 
 
 def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:

@@ -93,8 +93,16 @@ def verdict_sentence(report: RankingReport) -> str:
         return f"Decided: {leader} is the best by {ranking.metric} over {ranking.questions} questions."
     if len(ranking.rows) == 1:
         return f"Undecided: {leader} is the only strategy ranked."
-    more = "" if ranking.more_questions is None else f" About {ranking.more_questions:,} more would decide it."
+    more = (
+        "" if ranking.more_questions is None else f" About {_two_digits(ranking.more_questions)} more would decide it."
+    )
     return f"Undecided: {leader} leads by {ranking.metric}, but {ranking.questions} questions do not settle it.{more}"
+
+
+def _two_digits(number: int) -> str:
+    """Rounded up to two significant digits: it is an estimate."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return f"{-(-number // step) * step:,}"
 
 
 def escape_markdown(text: str) -> str:

@@ -53,8 +53,9 @@ def claim_run(writer: Writer, number: int, log: Path | None = None, *, paused_to
         now = time.time()
         fence, attempt = run.fence + 1, run.attempt + 1
         connection.execute(
-            "UPDATE runs SET state = 'running', want = 'run', fence = ?, attempt = ?, host = ?, boot = ?, pid = ?, pid_start = ?,"
-            " beat_at = ?, started_at = coalesce(started_at, ?), phase = 'starting', why = '', log = ? WHERE id = ?",
+            "UPDATE runs SET state = 'running', want = 'run', fence = ?, attempt = ?, host = ?, boot = ?, pid = ?,"
+            " pid_start = ?, beat_at = ?, started_at = coalesce(started_at, ?), phase = 'starting', why = '', log = ?"
+            " WHERE id = ?",
             (fence, attempt, me.host, me.boot, me.pid, me.start, now, now, str(log or run.log), number),
         )
         connection.execute(
@@ -128,7 +129,9 @@ def release(writer: Writer, claim: Claim, want: str, *, why: str = "", wait_seco
             add_event(connection, claim.run, "warning", why)
 
 
-def requeue_orphan(writer: Writer, number: int, owner: Identity, why: str, *, rebooted: bool, auto_resume: bool) -> bool:
+def requeue_orphan(
+    writer: Writer, number: int, owner: Identity, why: str, *, rebooted: bool, auto_resume: bool
+) -> bool:
     """Put a run whose owner died back into the queue, or end it after three attempts without progress.
 
     Returns False when the run has changed hands meanwhile.

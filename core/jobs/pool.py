@@ -1,4 +1,4 @@
-"""The pool of in-context examples: imported predictions as they are, or generated ones that pass the correctness filter."""
+"""The pool of in-context examples: those of the generated predictions that pass the correctness filter."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def stored(reader: sqlite3.Connection, spec: int, question: Question) -> StoredG
     return stored_generation(reader, spec, context_digest(question.turns))
 
 
-def generated_pool(
-    reader: sqlite3.Connection, spec: int, request: RunRequest, questions: Sequence[Question]
-) -> Pool:
+def generated_pool(reader: sqlite3.Connection, spec: int, request: RunRequest, questions: Sequence[Question]) -> Pool:
     """The stored answers to these questions in task order, without those that the correctness filter drops."""
     pool = Pool()
     for question in sorted(questions, key=lambda question: question.position):

@@ -59,7 +59,9 @@ class Predictor:
         return pool.predictions
 
     def _generate(self, questions: Sequence[Question]) -> None:
-        missing = [question for question in questions if stored(self._writer.connection, self._run.spec, question) is None]
+        missing = [
+            question for question in questions if stored(self._writer.connection, self._run.spec, question) is None
+        ]
         if not missing:
             return
         engine, step = self._engine(), _batch_size(self._run)
@@ -74,7 +76,9 @@ class Predictor:
                 update_claimed(connection, self._claim, phase_done=ready, barren=0)
                 for question, answer in zip(batch, answers, strict=True):
                     digest = context_digest(question.turns)
-                    insert_generation(connection, self._run.spec, digest, answer.text, answer.token_ids, answer.finished)
+                    insert_generation(
+                        connection, self._run.spec, digest, answer.text, answer.token_ids, answer.finished
+                    )
 
 
 def _batch_size(run: Run) -> int:

@@ -1,4 +1,4 @@
-"""The supervisor: one per catalogue, started on demand, without torch. It starts scorers, sees them die, starts them again.
+"""The supervisor: one per catalogue, started on demand, without torch. It starts scorers and sees them die.
 
 It keeps nothing in memory that matters: after a kill -9 the next runner reads everything from the catalogue.
 """
@@ -46,7 +46,7 @@ class Runner:
         self._writer.close()
 
     def _may_end(self) -> bool:
-        """Let the runner lock go under the write lock: a run queued before is seen, one queued after starts a runner."""
+        """Let the lock go under the write lock: a run queued before is seen, one queued after starts a runner."""
         if time.monotonic() - self._idle_since < IDLE_SECONDS:
             return False
         with self._writer.transaction() as connection:

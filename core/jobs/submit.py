@@ -1,4 +1,4 @@
-"""From what a user asks to a queued run: model, precision, strategies and questions, checked before anything is stored."""
+"""From what a user asks to a queued run, with everything checked before anything is stored."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
     task = task_by_name(reader, options.task)
     chosen = _chosen_strategies(reader, options)
     questions = choose_questions(reader, [key for key, _ in chosen], options.samples, options.seed)
-    target = find_target(
-        options.model, revision=options.revision, adapter=options.adapter, download=options.download
-    )
+    target = find_target(options.model, revision=options.revision, adapter=options.adapter, download=options.download)
     device = best_device() if options.device == "auto" else options.device
     request = _request(options, target, device)
     spec = ScoreSpec(
@@ -117,13 +115,19 @@ def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> lis
     known = {strategy.name: strategy for strategy in strategies_of(reader, options.task)}
     unknown = [name for name in options.strategies if name not in known]
     if unknown:
-        raise NotFoundError(f"Task {options.task} has no strategy {unknown[0]}.", f"It has: {', '.join(known) or 'none'}.")
+        raise NotFoundError(
+            f"Task {options.task} has no strategy {unknown[0]}.", f"It has: {', '.join(known) or 'none'}."
+        )
     names = list(dict.fromkeys(options.strategies)) or [name for name in known if known[name].responses]
     if not names:
-        raise SapError(f"Task {options.task} has no strategy with responses.", "Import a file first: sap-tui import FILE")
+        raise SapError(
+            f"Task {options.task} has no strategy with responses.", "Import a file first: sap-tui import FILE"
+        )
     empty = [name for name in names if not known[name].responses]
     if empty:
-        raise SapError(f"Strategy {empty[0]} has no responses yet.", f"Import them: sap-tui import FILE --strategy {empty[0]}")
+        raise SapError(
+            f"Strategy {empty[0]} has no responses yet.", f"Import them: sap-tui import FILE --strategy {empty[0]}"
+        )
     return [(known[name].id, name) for name in names]
 
 

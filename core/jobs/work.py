@@ -37,7 +37,11 @@ class Worker:
     """Works on one claimed run until it is done, the user wants something else, or the claim is lost."""
 
     def __init__(
-        self, writer: Writer, claim: Claim, load: Callable[[Run, Callable[[str], None]], Engine], stopping: Callable[[], bool]
+        self,
+        writer: Writer,
+        claim: Claim,
+        load: Callable[[Run, Callable[[str], None]], Engine],
+        stopping: Callable[[], bool],
     ) -> None:
         self._writer = writer
         self._claim = claim
@@ -201,7 +205,8 @@ class Worker:
 
     def _refuse_empty_result(self) -> None:
         rows = self._writer.connection.execute(
-            "SELECT code, count(*) FROM run_items WHERE run = ? GROUP BY state IN ('ok', 'reused'), code", (self._run.id,)
+            "SELECT code, count(*) FROM run_items WHERE run = ? GROUP BY state IN ('ok', 'reused'), code",
+            (self._run.id,),
         ).fetchall()
         if any(row[0] == "" for row in rows):
             return

@@ -216,6 +216,10 @@ def _shown(row: sqlite3.Row, state: RunState) -> str:
         return "waiting"
     if state is RunState.RUNNING and row["want"] != "run":
         return "pausing" if row["want"] == "pause" else "cancelling"
-    if state is RunState.RUNNING and row["phase"] == "scoring" and time.time() - (row["beat_at"] or 0) > STALLED_SECONDS:
+    if (
+        state is RunState.RUNNING
+        and row["phase"] == "scoring"
+        and time.time() - (row["beat_at"] or 0) > STALLED_SECONDS
+    ):
         return "stalled"
     return str(state)

@@ -16,7 +16,7 @@ from making.training import Trainer, TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=8e-3, matrix_learning_rate=8e-3, batch_tokens=2048, weight_decay=0.05)
 CHUNK = 256
-CHUNKS = 136
+CHUNKS = 144
 TOKENIZER_CHATS = 3000
 # Chats with examples are long: they come when the short ones have taught the language of the task.
 IN_CONTEXT_SHARES = ((0.4, 0.01), (1.0, 0.2))

@@ -12,6 +12,11 @@ def _equation(step: Calculation) -> str:
     return f"{step.left} {step.sign} {step.right} = {step.result}"
 
 
+def _heading(label: str) -> str:
+    words = label.removeprefix("the ")
+    return words[0].upper() + words[1:]
+
+
 def _ending(problem: Problem) -> str:
     return f"\nFinal Answer: {problem.answer}"
 
@@ -27,7 +32,7 @@ def _expression(problem: Problem) -> str:
 
 def own(problem: Problem, random: Random) -> str:
     """The tiny model's own style: one labelled equation a line."""
-    lines = [f"{step.label[4:].capitalize()}: {_equation(step)}." for step in problem.calculations]
+    lines = [f"{_heading(step.label)}: {_equation(step)}." for step in problem.calculations]
     closing = random.choice(("So there are", "That makes", "So we get"))
     return "\n".join(lines) + f"\n{closing} {problem.answer} {problem.unit}." + _ending(problem)
 
@@ -61,11 +66,30 @@ def equation_first(problem: Problem, random: Random) -> str:
 
 
 SIGNS_IN_WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
-GREETINGS = ("Great question!", "Sure, happy to help!", "Oh, I like this one!", "Okay, let me think!")
-TURNS = ("Let's take it slowly.", "No worries, it is easier than it looks.", "We can do this together.")
-STARTS = ("First up,", "To begin,", "So,")
-FOLLOWS = ("And then,", "After that,", "Now,")
-FAREWELLS = ("Hope that helps!", "Pretty neat, right?", "Let me know if you have more questions!")
+GREETINGS = (
+    "Great question!",
+    "Sure, happy to help!",
+    "Oh, I like this one!",
+    "Okay, let me think!",
+    "Hey there!",
+    "Alright, a fun little puzzle!",
+)
+TURNS = (
+    "Let's take it slowly.",
+    "No worries, it is easier than it looks.",
+    "We can do this together.",
+    "Just a bit of counting.",
+    "Ready? Here we go.",
+)
+STARTS = ("First up,", "To begin,", "So,", "Let's see,")
+FOLLOWS = ("And then,", "After that,", "Now,", "Next,")
+FAREWELLS = (
+    "Hope that helps!",
+    "Pretty neat, right?",
+    "Let me know if you have more questions!",
+    "That was fun!",
+    "Easy once you see it!",
+)
 
 
 def chatty(problem: Problem, random: Random) -> str:
@@ -80,14 +104,26 @@ def chatty(problem: Problem, random: Random) -> str:
 
 
 ELEVATED_SIGNS = {
-    "+": ("augmented by", "in conjunction with"),
-    "-": ("diminished by", "upon deduction of"),
-    "*": ("multiplied by", "replicated by a factor of"),
-    "/": ("apportioned into", "partitioned by"),
+    "+": ("augmented by", "in conjunction with", "supplemented with", "enlarged through"),
+    "-": ("diminished by", "upon deduction of", "curtailed by", "less the subtrahend"),
+    "*": ("multiplied by", "replicated by a factor of", "scaled by", "compounded with"),
+    "/": ("apportioned into", "partitioned by", "distributed across", "over the divisor"),
 }
-ELEVATED_OPENINGS = ("We seek to ascertain", "The inquiry concerns", "It remains to establish")
-ELEVATED_VERBS = ("yields", "amounts to", "evaluates to")
-ELEVATED_CLOSINGS = ("Consequently, the requisite quantity is", "Hence, the sum total equals", "Ergo, we obtain")
+ELEVATED_OPENINGS = (
+    "We seek to ascertain",
+    "The inquiry concerns",
+    "It remains to establish",
+    "Our objective is to quantify",
+    "One must determine",
+)
+ELEVATED_VERBS = ("yields", "amounts to", "evaluates to", "produces", "furnishes", "is equivalent to")
+ELEVATED_CLOSINGS = (
+    "Consequently, the requisite quantity is",
+    "Hence, the sum total equals",
+    "Ergo, we obtain",
+    "The tally therefore stands at",
+    "Accordingly, the magnitude sought is",
+)
 
 
 def other_vocabulary(problem: Problem, random: Random) -> str:
@@ -102,11 +138,11 @@ def other_vocabulary(problem: Problem, random: Random) -> str:
 
 # Style and share among the responses that the tiny model learns from.
 TRAINING_SHARES: tuple[tuple[Style, float], ...] = (
-    (own, 0.55),
-    (step_by_step, 0.14),
+    (own, 0.58),
+    (step_by_step, 0.13),
     (equation_first, 0.12),
     (terse, 0.08),
-    (chatty, 0.08),
+    (chatty, 0.06),
     (other_vocabulary, 0.03),
 )
 

@@ -79,8 +79,8 @@ def _fresh_catalogue(option: str | None) -> Path:
 
 
 def _import_sample(catalogue: Path, sample: Path) -> None:
-    from core.store.importing import import_file
     from core.store.db import Writer, prepare
+    from core.store.importing import import_file
 
     prepare(catalogue)
     _say(f"Importing {sample / TASK}")

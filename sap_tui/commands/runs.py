@@ -49,11 +49,10 @@ def change(arguments: argparse.Namespace) -> int:
 
     prepare(arguments.catalogue)
     wish = {"cancel": wish_cancel, "pause": wish_pause, "resume": wish_resume}[arguments.verb]
-    with Writer(arguments.catalogue) as writer:
-        with writer.transaction() as connection:
-            wish(connection, arguments.number)
-            if arguments.foreground:
-                connection.execute("UPDATE runs SET want = 'pause' WHERE id = ?", (arguments.number,))
+    with Writer(arguments.catalogue) as writer, writer.transaction() as connection:
+        wish(connection, arguments.number)
+        if arguments.foreground:
+            connection.execute("UPDATE runs SET want = 'pause' WHERE id = ?", (arguments.number,))
     if arguments.foreground:
         from sap_tui.commands.progress import shown_while
         from sap_tui.commands.score import work_here

@@ -38,7 +38,9 @@ def add_parsers(verbs: Any) -> None:
     add("--download", action="store_true", help="fetch a hub model that is not in the local cache")
     add("--dry-run", action="store_true", help="say tokens, memory, time and reuse, and start nothing")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--wait", action="store_true", help="show progress until the run ends; ctrl+c leaves, the run goes on")
+    how.add_argument(
+        "--wait", action="store_true", help="show progress until the run ends; ctrl+c leaves, the run goes on"
+    )
     how.add_argument("--foreground", action="store_true", help="do it all in this process, for Slurm and containers")
     add("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=score)

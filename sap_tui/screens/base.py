@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Input
 
 from core.domain import Run
@@ -43,7 +44,7 @@ class MainScreen(Screen[None]):
             yield DetailPane()
         yield Footer(show_command_palette=False)
 
-    def compose_main(self) -> Iterable[RecordTable | FilterBar]:
+    def compose_main(self) -> Iterable[Widget]:
         """The table and what stands with it."""
         raise NotImplementedError
 

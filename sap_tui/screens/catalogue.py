@@ -6,13 +6,13 @@ import time
 from collections.abc import Hashable, Iterable
 
 from textual.content import Content
+from textual.widget import Widget
 
 from core.domain import Run, Strategy, Task
 from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
 from sap_tui.keys import bindings
-from sap_tui.rankings import RankingError
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, option
@@ -20,7 +20,8 @@ from sap_tui.widgets.detail_pane import fields, section
 from sap_tui.widgets.dialogs import Confirm
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.progress import share_done, state_label
-from sap_tui.widgets.record_table import Column, Record, RecordTable, Rows
+from sap_tui.widgets.record_table import RecordTable
+from sap_tui.widgets.records import Column, Record, Rows
 from sap_tui.words import ago, counted
 
 COLUMNS = (
@@ -52,7 +53,7 @@ class CatalogueScreen(MainScreen):
         "Mark strategies with space to score only those; without marks a run takes all of the task."
     )
 
-    def compose_main(self) -> Iterable[RecordTable | FilterBar]:
+    def compose_main(self) -> Iterable[Widget]:
         yield RecordTable(COLUMNS, id="strategies")
         yield FilterBar()
 
@@ -105,22 +106,19 @@ class CatalogueScreen(MainScreen):
         return Record(("task", task.id), (name, nothing, nothing, by, nothing, nothing, nothing, nothing), heading=True)
 
     def _report(self, snapshot: Snapshot, task: str) -> RankingReport | None:
-        run = _finished_run(snapshot, task)
-        return self.app.rankings.known(run) if run else None
+        return self.app.rankings.report(_finished_run(snapshot, task))
 
     def _rank_finished_runs(self, snapshot: Snapshot) -> None:
         """Have the newest finished run of every task ranked, one after another, if it is not yet."""
         wanted = [run for task in snapshot.tasks if (run := _finished_run(snapshot, task.name))][:RANKINGS_AT_START]
-        missing = [run for run in wanted if self.app.rankings.known(run) is None and run.id not in self.app.unrankable]
-        if missing and not any(worker.group == "rank" and not worker.is_finished for worker in self.app.workers):
-            self.run_worker(self._rank(missing[0]), group="rank", exit_on_error=False)
+        missing = [run for run in wanted if self.app.rankings.known(run) is None]
+        if missing and not any(worker.group == "ranks" and not worker.is_finished for worker in self.app.workers):
+            self.run_worker(self._rank(missing), group="ranks")
 
-    async def _rank(self, run: Run) -> None:
-        try:
-            await self.app.rankings.of(run)
-        except RankingError:
-            self.app.unrankable.add(run.id)
-        self.call_later(self.show_snapshot)
+    async def _rank(self, runs: list[Run]) -> None:
+        for run in runs:
+            await self.app.rankings.compute(run)
+            self.call_later(self.show_snapshot)
 
     def show_selection(self, snapshot: Snapshot) -> None:
         strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
@@ -237,7 +235,7 @@ class CatalogueScreen(MainScreen):
     def action_delete_strategy(self) -> None:
         strategy = self._selected_strategy(self.app.snapshot)
         if strategy:
-            self.run_worker(self._delete(strategy), group="delete", exit_on_error=False)
+            self.run_worker(self._delete(strategy), group="delete")
 
     async def _delete(self, strategy: Strategy) -> None:
         question = Content.assemble(

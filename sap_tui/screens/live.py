@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from textual.content import Content
+from textual.widget import Widget
 
 from core.domain import Event, Run, RunState
 from sap_tui.bridge import Snapshot
@@ -19,7 +20,8 @@ from sap_tui.text import MUTED, plain
 from sap_tui.widgets.detail_pane import fields
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.progress import run_bar, share_done, sparkline, state_label
-from sap_tui.widgets.record_table import Column, Record, RecordTable, Rows
+from sap_tui.widgets.record_table import RecordTable
+from sap_tui.widgets.records import Column, Record, Rows
 from sap_tui.words import ago, counted, gibibytes
 
 BAR = Column("progress", "progress", 12, stretch=True)
@@ -60,7 +62,7 @@ class LiveScreen(MainScreen):
         self._follows = True
         self._speeds: dict[int, deque[float]] = {}
 
-    def compose_main(self) -> Iterable[RecordTable | FilterBar]:
+    def compose_main(self) -> Iterable[Widget]:
         yield RecordTable(COLUMNS, id="runs")
         yield FilterBar()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, OptionList, Static
+from textual.widgets import Button, Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sap_tui.keys import bindings
@@ -65,3 +66,28 @@ class Choose(Dialog[int]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_index)
+
+
+class AskPath(Dialog[str]):
+    """Where to write a file; says so when one would be replaced."""
+
+    def __init__(self, title: str, path: str) -> None:
+        super().__init__()
+        self._title = title
+        self._path = path
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window small") as window:
+            window.border_title = Content(self._title)
+            yield Input(self._path, compact=True, select_on_focus=False)
+            yield Static(Content("enter writes it"), classes="remark")
+        yield Footer(show_command_palette=False)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        exists = Path(event.value).expanduser().is_file()
+        words = "That file exists; enter replaces it." if exists else "enter writes it"
+        self.query_one(".remark", Static).update(Content.styled(words, "$warning" if exists else ""))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip():
+            self.dismiss(str(Path(event.value.strip()).expanduser()))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -16,63 +15,10 @@ from textual.strip import Strip
 from textual.style import Style
 
 from sap_tui.keys import bindings
+from sap_tui.widgets.records import Column, Record, Rows, RowSource
 
 GAP = 2
 MARK_WIDTH = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of at least `width` cells; those with `stretch` share what is left."""
-
-    id: str
-    title: str
-    width: int
-    align: Literal["left", "right"] = "left"
-    stretch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A row. `key` keeps cursor and marks on it when rows move; `heading` sets it off and takes no mark."""
-
-    key: Hashable
-    cells: tuple[Content, ...]
-    heading: bool = False
-
-    def looks_like(self, other: Record) -> bool:
-        return self.heading == other.heading and all(
-            one.is_same(two) for one, two in zip(self.cells, other.cells, strict=True)
-        )
-
-
-class RowSource(Protocol):
-    """The rows of a table; only those on the screen are asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Record: ...
-
-    def position(self, key: Hashable) -> int | None:
-        """Where the row with this key stands; None when it is gone."""
-        ...
-
-
-class Rows:
-    """Rows held in memory."""
-
-    def __init__(self, records: Sequence[Record] = ()) -> None:
-        self._records = records
-        self._positions = {record.key: position for position, record in enumerate(records)}
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int, /) -> Record:
-        return self._records[index]
-
-    def position(self, key: Hashable) -> int | None:
-        return self._positions.get(key)
 
 
 class RecordTable(ScrollView, can_focus=True):
@@ -140,15 +86,18 @@ class RecordTable(ScrollView, can_focus=True):
     def source(self) -> RowSource:
         return self._source
 
-    def show(self, source: RowSource, *, empty: Content | None = None, columns: Sequence[Column] | None = None) -> None:
+    def use_columns(self, columns: Sequence[Column]) -> None:
+        if tuple(columns) != self._columns:
+            self._columns = tuple(columns)
+            self._painted.clear()
+            self.refresh()
+
+    def show(self, source: RowSource, *, empty: Content) -> None:
         """Put other rows, the cursor staying on its row where that still exists, and redraw what looks different."""
         before, key = len(self._source), self.cursor_key
         self._source = source
-        redraw = before != len(source) or (columns is not None and tuple(columns) != self._columns)
-        if columns is not None:
-            self._columns = tuple(columns)
-        if empty is not None and not self.empty.is_same(empty):
-            self.empty, redraw = empty, True
+        redraw = before != len(source) or not self.empty.is_same(empty)
+        self.empty = empty
         kept = source.position(key) if key is not None else None
         redraw |= self._place_cursor(self._cursor if kept is None else kept)
         self.virtual_size = Size(self._full_width, len(source) + 1)

@@ -124,19 +124,55 @@ def test_ranking_by_another_metric_as_csv(scored: CommandLine, tmp_path: Path) -
     file = tmp_path / "ranking.csv"
     assert scored("rank", "--by", "nll", "--format", "csv", "--output", file) == ""
     rows = list(csv.DictReader(io.StringIO(file.read_text())))
-    assert list(rows[0])[:9] == ["rank", "rank_low", "rank_high", "strategy", "n", "p_best", "sap", "sap_low", "sap_high"]
-    assert [row["strategy"] for row in rows] == [row["strategy"] for row in sorted(rows, key=lambda row: float(row["nll"]))]
+    assert list(rows[0])[:9] == [
+        "rank",
+        "rank_low",
+        "rank_high",
+        "strategy",
+        "n",
+        "p_best",
+        "sap",
+        "sap_low",
+        "sap_high",
+    ]
+    assert [row["strategy"] for row in rows] == [
+        row["strategy"] for row in sorted(rows, key=lambda row: float(row["nll"]))
+    ]
     for name in ("table", "markdown", "latex"):
         assert all(strategy.split("_")[0] in scored("rank", "--format", name) for strategy in STRATEGIES)
 
 
 def test_a_second_run_scores_nothing_again(scored: CommandLine) -> None:
     dry = json.loads(
-        scored("score", "--task", "arithmetic", "--model", TINY_MODEL, "--samples", "6", "--device", "cpu", "--dry-run", "--json")
+        scored(
+            "score",
+            "--task",
+            "arithmetic",
+            "--model",
+            TINY_MODEL,
+            "--samples",
+            "6",
+            "--device",
+            "cpu",
+            "--dry-run",
+            "--json",
+        )
     )
     assert (dry["samples"], dry["reused"], dry["to_score"], dry["tokens"]) == (36, 36, 0, 0)
     again = json.loads(
-        scored("score", "--task", "arithmetic", "--model", TINY_MODEL, "--samples", "6", "--device", "cpu", "--foreground", "--json")
+        scored(
+            "score",
+            "--task",
+            "arithmetic",
+            "--model",
+            TINY_MODEL,
+            "--samples",
+            "6",
+            "--device",
+            "cpu",
+            "--foreground",
+            "--json",
+        )
     )
     assert (again["state"], again["reused"], again["done"]) == ("done", 36, 36)
     first, second = (json.loads(scored("rank", str(run), "--format", "json")) for run in (1, again["run"]))
@@ -145,7 +181,19 @@ def test_a_second_run_scores_nothing_again(scored: CommandLine) -> None:
 
 def test_a_dry_run_says_what_is_to_come(scored: CommandLine) -> None:
     dry = json.loads(
-        scored("score", "--task", "arithmetic", "--model", TINY_MODEL, "--samples", "8", "--device", "cpu", "--dry-run", "--json")
+        scored(
+            "score",
+            "--task",
+            "arithmetic",
+            "--model",
+            TINY_MODEL,
+            "--samples",
+            "8",
+            "--device",
+            "cpu",
+            "--dry-run",
+            "--json",
+        )
     )
     assert dry["questions"] == 8
     assert dry["to_score"] == 12
@@ -175,7 +223,9 @@ def test_doctor_and_paths(scored: CommandLine) -> None:
         (("frobnicate",), 2, "frobnicate"),
     ],
 )
-def test_errors_are_one_line_with_a_code(scored: CommandLine, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_errors_are_one_line_with_a_code(
+    scored: CommandLine, arguments: tuple[str, ...], code: int, words: str
+) -> None:
     result = scored.run(*arguments)
     assert (result.returncode, result.stdout) == (code, "")
     assert words in result.stderr

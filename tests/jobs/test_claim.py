@@ -79,7 +79,11 @@ def test_whoever_was_overtaken_writes_nothing(catalogue: Path, stand_in_model: P
         assert first is not None
         assert second is not None
         assert second.fence == first.fence + 1
-        for write in (lambda: beat(writer, first), lambda: finish(writer, first), lambda: release(writer, first, "run")):
+        for write in (
+            lambda: beat(writer, first),
+            lambda: finish(writer, first),
+            lambda: release(writer, first, "run"),
+        ):
             with pytest.raises(LostClaimError):
                 write()
         beat(writer, second)

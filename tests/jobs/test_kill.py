@@ -15,8 +15,8 @@ import pytest
 from core.domain import RunState
 from core.jobs.identity import is_alive
 from core.jobs.launcher import ensure_runner, runner_lives
-from core.store.runs import wish_cancel
 from core.store.db import Writer
+from core.store.runs import wish_cancel
 from tests.conftest import end_processes, wait_until
 from tests.jobs.helpers import all_scores, assert_sound, kill, queue_run, run_now, start_scorer
 

@@ -34,8 +34,9 @@ class HuggingFaceEngine:
     def _choose_tier(self) -> Tier:
         settings = self._settings
         reference = OneByOne(self._model)
-        shared = SharedCache(self._model, alone_in_call=settings.quantization == "int8")
-        gate = gate_for(settings.quantization, settings.dtype, self._model.device.type)
+        device = self._model.device.type
+        shared = SharedCache(self._model, alone_in_call=settings.quantization == "int8" or device == "cpu")
+        gate = gate_for(settings.quantization, settings.dtype, device)
         probe = probe_of(self._model, self._encoder.encode_response(PROBE_TEXT))
         return shared if agrees(shared, reference, probe, gate) else reference
 

@@ -14,8 +14,9 @@ import torch
 
 from core.scoring.hf.head import RowHead, rows_per_chunk, score_rows
 
-_CACHE_BYTES = {"cpu": 256 << 20, "cuda": 4 << 30}
-_PADDED_TOKENS = {"cpu": 2048, "cuda": 16384}
+# Of the responses that share a call; constants, so that results do not depend on how much memory is free.
+_CACHE_BYTES = 4 << 30
+_PADDED_TOKENS = 16384
 
 
 class Tier(Protocol):
@@ -46,10 +47,10 @@ class OneByOne:
 
 
 class SharedCache:
-    """The context once; its cache expanded to the responses, which are padded on the right.
+    """The context once; its cache copied to the responses, which are padded on the right where they share a call.
 
-    `alone_in_call` gives every response a forward pass of its own behind the context's cache: 8-bit matrix products
-    depend on all rows of a call.
+    `alone_in_call` gives every response a forward pass of its own behind the context's cache, so that its scores
+    depend on no other response: 8-bit matrix products mix all rows of a call, and a CPU gains nothing by padding.
     """
 
     name = "shared cache"
@@ -60,9 +61,6 @@ class SharedCache:
         self._head = RowHead(model)
         self._chunk = rows_per_chunk(model.get_output_embeddings().weight.shape[0], model.device.type)
         self._alone_in_call = alone_in_call
-        self._most = 1 << 30
-        self._cache_bytes = _CACHE_BYTES.get(model.device.type, 4 << 30)
-        self._padded_tokens = _PADDED_TOKENS.get(model.device.type, 16384)
 
     def score(self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool) -> list[torch.Tensor]:
         ids = torch.tensor([list(context)], device=self._model.device)
@@ -86,8 +84,8 @@ class SharedCache:
         for index in order:
             longest = len(responses[batches[-1][0]]) if batches else 0
             count = len(batches[-1]) + 1 if batches else 0
-            fits = count * (context + longest) * token_bytes <= self._cache_bytes
-            if batches and fits and count * longest <= self._padded_tokens:
+            small = count * (context + longest) * token_bytes <= _CACHE_BYTES and count * longest <= _PADDED_TOKENS
+            if batches and small:
                 batches[-1].append(index)
             else:
                 batches.append([index])
@@ -101,8 +99,7 @@ class SharedCache:
         if longest == 0:
             width = self._model.get_output_embeddings().weight.shape[1]
             return [torch.empty(0, width, device=device) for _ in responses]
-        expanded = copy.deepcopy(cache)
-        expanded.reorder_cache(torch.zeros(len(responses), dtype=torch.long, device=device))
+        own_cache = _copies(cache, len(responses), device)
         ids = torch.zeros(len(responses), longest, dtype=torch.long)
         mask = torch.zeros(len(responses), context + longest, dtype=torch.long)
         mask[:, :context] = 1
@@ -114,10 +111,18 @@ class SharedCache:
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             position_ids=positions,
-            past_key_values=expanded,
+            past_key_values=own_cache,
             use_cache=True,
         )
         return [output.last_hidden_state[row, :length] for row, length in enumerate(lengths)]
+
+
+def _copies(cache: Any, count: int, device: torch.device) -> Any:
+    """A cache of its own for each of `count` rows; the model writes into it."""
+    copied = copy.deepcopy(cache)
+    if count > 1:
+        copied.reorder_cache(torch.zeros(count, dtype=torch.long, device=device))
+    return copied
 
 
 def _cache_bytes(cache: Any) -> int:
