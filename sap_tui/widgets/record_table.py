@@ -239,22 +239,19 @@ class RecordTable(ScrollView, can_focus=True):
         )
 
     def render_line(self, y: int) -> Strip:
-        base = self.visual_style
         if y == 0:
-            return self._strip(Content(), self._titles(), base + self._part("header"))
+            return self._strip(Content(), self._titles(), self._style("header"))
         index = self.scroll_offset.y + y - 1
         if not len(self._source):
-            return self._empty_line(y, base)
+            return self._empty_line(y)
         if index >= len(self._source):
-            return Strip.blank(self.size.width, base.rich_style)
+            return Strip.blank(self.size.width, self._style().rich_style)
         record = self._painted[index] = self._source[index]
-        style = base + self._part("heading") if record.heading else base
-        if index == self._cursor:
-            style += self._part("cursor")
-        return self._strip(self._mark(record), record.cells, style)
+        parts = ["heading"] * record.heading + ["cursor"] * (index == self._cursor)
+        return self._strip(self._mark(record), record.cells, self._style(*parts))
 
-    def _part(self, name: str) -> Style:
-        return self.get_visual_style(f"record-table--{name}", partial=True)
+    def _style(self, *parts: str) -> Style:
+        return self.get_visual_style(*(f"record-table--{part}" for part in parts))
 
     def _mark(self, record: Record) -> Content:
         return Content.styled("●", "$accent") if record.key in self.marks else Content()
@@ -268,12 +265,12 @@ class RecordTable(ScrollView, can_focus=True):
             for column in self._columns
         ]
 
-    def _empty_line(self, y: int, base: Style) -> Strip:
+    def _empty_line(self, y: int) -> Strip:
         lines = self.empty.split("\n", allow_blank=True)
         place = y - max(1, (self.size.height - len(lines)) // 2)
         line = lines[place] if 0 <= place < len(lines) else Content()
         wide = line.truncate(self.size.width, ellipsis=True).center(self.size.width)
-        return self._drawn(wide.truncate(self.size.width, pad=True), base + self._part("empty"))
+        return self._drawn(wide.truncate(self.size.width, pad=True), self._style("empty"))
 
     def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:
         """The line: mark and first column stay, the others are cut at the scrolled place."""

@@ -7,35 +7,18 @@ import io
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jinja2
 import pytest
 
 from tests.conftest import ROOT, TINY_MODEL, end_processes
+from tests.e2e.command_line import CommandLine
 
 SAMPLE = ROOT / "sample_data" / "arithmetic"
 STRATEGIES = ("chatty", "terse", "wrong_answers")
 QUESTIONS = 6
 TEMPLATE = ROOT / "core" / "scoring" / "self_aligned_prompt.jinja"
-
-
-class CommandLine:
-    """Runs `sap-tui` in a process of its own on one catalogue."""
-
-    def __init__(self, catalogue: Path) -> None:
-        self.catalogue = catalogue
-
-    def __call__(self, *arguments: str | Path, code: int = 0) -> str:
-        result = self.run(*arguments)
-        assert result.returncode == code, (arguments, result.stdout, result.stderr)
-        return result.stdout
-
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "sap_tui.cli", "--catalogue", str(self.catalogue), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +215,17 @@ def test_errors_are_one_line_with_a_code(
     assert "Traceback" not in result.stderr
     if not result.stderr.startswith("usage:"):
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_quantized_scores_are_scores_of_their_own(scored: CommandLine) -> None:
+    options = ("--task", "arithmetic", "--model", TINY_MODEL, "--samples", "6", "--metric", "nll", "--device", "cpu")
+    done = json.loads(scored("score", *options, "--quantization", "nf4", "--foreground", "--json"))
+    assert (done["state"], done["reused"]) == ("done", 0)
+    quantized = json.loads(scored("rank", str(done["run"]), "--format", "json"))
+    assert quantized["model"]["quantization"] == "nf4"
+    full = json.loads(scored("rank", "1", "--by", "nll", "--format", "json"))
+    in_full = {row["strategy"]: row["scores"]["nll"]["value"] for row in full["strategies"]}
+    for row in quantized["strategies"]:
+        value = row["scores"]["nll"]["value"]
+        assert value != in_full[row["strategy"]]
+        assert value == pytest.approx(in_full[row["strategy"]], rel=0.5)

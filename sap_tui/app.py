@@ -1,0 +1,158 @@
+"""The app: its three modes, what they share, and how it starts and ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from core.settings import Settings, load_settings
+from core.store.db import prepare
+from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
+from sap_tui.clipboard import send
+from sap_tui.palette import ValidActions
+from sap_tui.crash import crash_line
+from sap_tui.keys import bindings
+from sap_tui.rankings import Rankings
+from sap_tui.screens.catalogue import CatalogueScreen
+from sap_tui.screens.live import LiveScreen
+from sap_tui.screens.ranking import RankingScreen
+from sap_tui.text import OutputGuard
+from sap_tui.themes import DARK, LIGHT, THEMES
+from sap_tui.wishes import leave_wish
+from sap_tui.words import counted
+
+LEAST_SECONDS_OVER_SSH = 1.0
+
+
+def open_app(catalogue: Path, screen: str = "catalogue", run: int | None = None) -> int:
+    """Run the app on a catalogue, made if it is not there, and return its exit code.
+
+    `screen` is catalogue, live or ranking, `run` the run to rank. Raises SapError when the catalogue cannot be opened.
+    """
+    settings = load_settings()
+    prepare(catalogue)
+    app = SapApp(catalogue, settings, screen=screen, run=run)
+    app.run()
+    going_on = [one for one in app.snapshot.unfinished if one.want == "run"]
+    if going_on and not app.return_code:
+        runs = "goes" if len(going_on) == 1 else "go"
+        print(f"{counted(len(going_on), 'run')} {runs} on in the background. Come back with: sap-tui")
+    return app.return_code or 0
+
+
+class SapApp(App[None]):
+    """Holds the last snapshot and hands it to the screen that is seen; knows no SQL and no layout."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "sap-tui"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    COMMANDS = frozenset({lambda: ValidActions})
+    MODES: ClassVar = {"catalogue": CatalogueScreen, "live": LiveScreen, "ranking": RankingScreen}
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (20, "-tall")]
+    ENABLE_COMMAND_PALETTE = True
+
+    snapshot: reactive[Snapshot] = reactive(Snapshot, always_update=True)
+
+    def __init__(
+        self, catalogue: Path, settings: Settings, *, screen: str = "catalogue", run: int | None = None
+    ) -> None:
+        super().__init__()
+        self.catalogue = catalogue
+        self.settings = settings
+        self.rankings = Rankings(catalogue)
+        seconds = max(settings.refresh_seconds, LEAST_SECONDS_OVER_SSH if "SSH_CONNECTION" in os.environ else 0.0)
+        self.bridge = Bridge(catalogue, self.post_message, seconds)
+        self._first = (screen, run)
+        self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = settings.theme if settings.theme in self.available_themes else DARK.name
+
+    def on_mount(self) -> None:
+        screen, run = self._first
+        if run is None:
+            self.switch_mode(screen)
+        else:
+            self.show_ranking_of(run)
+        self.bridge.start()
+
+    def on_unmount(self) -> None:
+        self.bridge.stop()
+
+    def on_snapshot_read(self, message: SnapshotRead) -> None:
+        before, self.snapshot = self.snapshot, message.snapshot
+        for run in self.snapshot.runs:
+            was = before.run(run.id)
+            if was and not was.state.ended and run.state.ended:
+                self.say(f"Run {run.id} is {run.shown}.", "error" if run.shown == "failed" else "information")
+
+    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Show a line for a moment; whatever it holds, it is no markup."""
+        self.notify(text, severity=severity, markup=False)
+
+    def copy(self, text: str) -> None:
+        """Send a text to the clipboard of whoever sits at the terminal, and keep it in a file."""
+        self.say(send(self, text))
+
+    def wish(self, verb: str, run: int) -> None:
+        """Have a run cancelled, paused or resumed."""
+        self.run_worker(lambda: leave_wish(self, verb, run), thread=True, group="wish", exit_on_error=False)
+
+    def show_ranking_of(self, run: int) -> None:
+        self.switch_mode("ranking")
+        self.call_after_refresh(self._choose, run)
+
+    def _choose(self, run: int) -> None:
+        if isinstance(self.screen, RankingScreen):
+            self.screen.choose(run)
+
+    def open_run_form(self, task: str, strategies: Sequence[str]) -> None:
+        from sap_tui.screens.new_run import NewRunForm
+
+        self.push_screen(NewRunForm(task, tuple(strategies)))
+
+    def action_show_catalogue(self) -> None:
+        self.switch_mode("catalogue")
+
+    def action_show_live(self) -> None:
+        self.switch_mode("live")
+
+    def action_show_ranking(self) -> None:
+        self.switch_mode("ranking")
+
+    def action_toggle_theme(self) -> None:
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def action_help(self) -> None:
+        from sap_tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen))
+
+    async def action_quit(self) -> None:
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """None of Textual's own: the palette offers what keys.py declares."""
+        return ()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), OutputGuard()]
+
+    def _handle_exception(self, error: Exception) -> None:
+        """One line and a log instead of a traceback with everybody's local variables."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+            self.panic(Text(crash_line(self.catalogue, error)))
