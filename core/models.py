@@ -39,7 +39,7 @@ def find_target(model: str, *, revision: str = "", adapter: str = "", download: 
 def weights_digest(path: Path) -> str:
     """Digest of weights, configuration and tokenizer, hexadecimal.
 
-    Files up to 64 MiB count wholly; of larger ones the size, the head and 63 blocks of 1 MiB spread evenly.
+    Files up to 64 MiB count wholly; of larger ones the size and 64 blocks of 1 MiB, evenly from head to end.
     """
     if path.is_file():
         return digest("gguf", _file_digest(path)).hex()
@@ -182,11 +182,10 @@ def _file_digest(file: Path) -> bytes:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
     state = hashlib.blake2b(str(size).encode(), digest_size=16)
-    step = (size - BLOCK_BYTES) // (SAMPLED_BLOCKS - 1)
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for number in range(SAMPLED_BLOCKS):
-            state.update(os.pread(descriptor, BLOCK_BYTES, number * step))
+            state.update(os.pread(descriptor, BLOCK_BYTES, number * (size - BLOCK_BYTES) // (SAMPLED_BLOCKS - 1)))
     finally:
         os.close(descriptor)
     return state.digest()

@@ -1,0 +1,118 @@
+"""The catalogue file: private, one writer at a time, all or nothing, never opened by an older program."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.errors import NotFoundError, SapError
+from core.store.check import problems
+from core.store.db import SCHEMA_VERSION, Writer, open_reader, prepare, schema_version
+from core.store.migrations import migrate
+
+
+def test_a_new_catalogue_is_private_and_sound(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "catalogue.db"
+    before = os.umask(0)
+    try:
+        prepare(path)
+        with Writer(path) as writer, writer.transaction() as connection:
+            connection.execute("INSERT INTO tasks (name, created_at) VALUES ('a', 0)")
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert {name.removeprefix("catalogue.db") for name in modes} == {"", "-wal", "-shm", ".wlock"}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert schema_version(path) == SCHEMA_VERSION
+    assert problems(open_reader(path)) == []
+
+
+def test_durability_settings_hold(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    prepare(path)
+    with Writer(path) as writer:
+        assert writer.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert writer.connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert writer.connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    prepare(path)
+    with Writer(path) as writer:
+        with pytest.raises(ZeroDivisionError), writer.transaction() as connection:
+            connection.execute("INSERT INTO tasks (name, created_at) VALUES ('a', 0)")
+            raise ZeroDivisionError
+        with writer.transaction() as connection:
+            connection.execute("INSERT INTO tasks (name, created_at) VALUES ('b', 0)")
+    assert [row["name"] for row in open_reader(path).execute("SELECT name FROM tasks")] == ["b"]
+
+
+def test_a_failed_migration_leaves_the_old_file(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "catalogue.db", isolation_level=None)
+    connection.execute("CREATE TABLE scores (in_the_way INTEGER)")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection)
+    assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")] == ["scores"]
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 0
+
+
+def test_readers_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    prepare(path)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        open_reader(path).execute("DELETE FROM tasks")
+
+
+def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    prepare(path)
+    failures: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            with Writer(path) as writer:
+                for number in range(40):
+                    with writer.transaction() as connection:
+                        connection.execute("SELECT count(*) FROM tasks").fetchone()
+                        connection.execute("INSERT INTO tasks (name, created_at) VALUES (?, 0)", (f"{name}{number}",))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert open_reader(path).execute("SELECT count(*) FROM tasks").fetchone()[0] == 80
+
+
+def test_a_newer_catalogue_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    prepare(path)
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    connection.commit()
+    connection.close()
+    with pytest.raises(SapError, match="newer version"):
+        prepare(path)
+
+
+def test_what_is_no_catalogue_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("this is no database, however long it may be " * 50)
+    with pytest.raises(SapError, match="cannot be opened as a catalogue"):
+        prepare(path)
+    assert path.read_text().startswith("this is no database")
+    with pytest.raises(NotFoundError):
+        open_reader(tmp_path / "missing.db")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SapError, match="cannot be made"):
+        prepare(tmp_path / "file" / "catalogue.db")
