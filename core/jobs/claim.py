@@ -111,7 +111,7 @@ def fail(writer: Writer, claim: Claim, why: str) -> None:
         add_event(connection, claim.run, "error", why)
 
 
-def release(writer: Writer, claim: Claim, want: str, *, why: str = "", wait_seconds: float = 0.0) -> None:
+def release(writer: Writer, claim: Claim, want: str) -> None:
     """Let go of the claimed run: cancelled when that was wanted, else back into the queue."""
     cancelled = want == "cancel"
     with writer.transaction() as connection:
@@ -120,13 +120,9 @@ def release(writer: Writer, claim: Claim, want: str, *, why: str = "", wait_seco
             claim,
             state="cancelled" if cancelled else "queued",
             ended_at=time.time() if cancelled else None,
-            why=why,
-            not_before=time.time() + wait_seconds if wait_seconds else 0,
             phase="",
         )
         _end_attempt(connection, claim, want)
-        if why:
-            add_event(connection, claim.run, "warning", why)
 
 
 def requeue_orphan(

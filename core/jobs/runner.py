@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from core.domain import Run, RunState
+from core.errors import SapError
 from core.jobs.claim import requeue_orphan
 from core.jobs.identity import boot_id, is_alive, send_signal
 from core.jobs.launcher import RunnerLock, logs_folder, start_detached
@@ -37,6 +38,7 @@ class Runner:
         self._devices: dict[int, str] = {}
         self._asked_to_end: dict[tuple[int, int], float] = {}
         self._idle_since = time.monotonic()
+        self._auto_resume = _auto_resume()
 
     def run(self) -> None:
         """Supervise until nothing is left to do for a while."""
@@ -79,15 +81,9 @@ class Runner:
         if run.owner is None:
             return
         if not is_alive(run.owner):
-            why = _ending(self._exit_codes.get(run.owner.pid))
-            requeue_orphan(
-                self._writer,
-                run.id,
-                run.owner,
-                why,
-                rebooted=run.owner.boot != boot_id(),
-                auto_resume=load_settings().auto_resume,
-            )
+            why = f"{_ending(self._exit_codes.get(run.owner.pid))}, its log: {run.log}"
+            rebooted = run.owner.boot != boot_id()
+            requeue_orphan(self._writer, run.id, run.owner, why, rebooted=rebooted, auto_resume=self._auto_resume)
         elif run.want == "cancel":
             self._end(run)
 
@@ -121,6 +117,14 @@ class Runner:
 
 def _needs_runner(run: Run) -> bool:
     return run.state is RunState.RUNNING or run.want == "run"
+
+
+def _auto_resume() -> bool:
+    try:
+        return load_settings().auto_resume
+    except SapError as error:
+        print(f"settings ignored: {error}", file=sys.stderr)
+        return False
 
 
 def _ending(code: int | None) -> str:

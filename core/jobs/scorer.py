@@ -22,9 +22,6 @@ from core.store.db import Writer
 from core.store.runs import run_by_id, unfinished_runs
 
 EXIT_BAD_RUN = 64
-EXIT_TEMPORARY = 75
-EXIT_NO_MEMORY = 77
-MEMORY_WAIT_SECONDS = 15.0
 
 
 class Scorer:
@@ -63,10 +60,6 @@ class Scorer:
             release(self._writer, claim, wish.want)
         except LostClaimError:
             return 0
-        except MemoryError:
-            why = "not enough free memory to load the model; waiting for more"
-            release(self._writer, claim, "run", why=why, wait_seconds=MEMORY_WAIT_SECONDS)
-            return EXIT_NO_MEMORY
         except SapError as error:
             fail(self._writer, claim, str(error))
             return EXIT_BAD_RUN
@@ -85,7 +78,7 @@ class Scorer:
 
 
 def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
-    """Load the run's target model. Raises RunError when it cannot be used, MemoryError when it does not fit now."""
+    """Load the run's target model. Raises RunError when it cannot be used."""
     if is_stand_in(run.request.path):
         from core.scoring.fake import FakeEngine
 

@@ -65,8 +65,8 @@ def test_the_rendered_prompt() -> None:
     (turn,) = turns
     assert turn.role == "user"
     assert turn.content == (
-        "What is 2+2?\n\n\nBelow are answers you gave to other questions of this kind. Answer the question above in the "
-        "same style and with the same way of reasoning.\n\nExample answer 1:\nIt is 4.\n\n\nExample answer 2:\n"
+        "What is 2+2?\n\n\nBelow are answers you gave to other questions of this kind. Answer the question above in "
+        "the same style and with the same way of reasoning.\n\nExample answer 1:\nIt is 4.\n\n\nExample answer 2:\n"
         "So <b>{{ 5 }}</b>\n\nNow answer the question above."
     )
 

@@ -246,8 +246,9 @@ def test_values_that_are_no_numbers_become_errors(tmp_path: Path) -> None:
 
 def test_an_overflow_behind_one_token_fails_that_response_only(tmp_path: Path) -> None:
     engine = engine_of(random_model(tmp_path / "model", "llama"))
-    wanted = group(engine, ("42", "abc"))
+    wanted = group(engine, ("Zebras", "abc"))
     poisoned = wanted.responses[0][0]
+    assert poisoned not in wanted.context + wanted.responses[1]
     with torch.no_grad():
         engine._model.get_input_embeddings().weight[poisoned] = float("inf")
     failed, fine = engine.score(wanted)

@@ -153,7 +153,7 @@ def _load_adapter(model: Any, folder: Path) -> None:
     if not (folder / "adapter_model.safetensors").is_file():
         raise RunError(f"The adapter {folder} has no adapter_model.safetensors.", "Pickled weights are not opened.")
     try:
-        info = model.load_adapter(str(folder), local_files_only=True)
+        info = model.load_adapter(str(folder))
     except _LOAD_ERRORS as error:
         raise RunError(f"The adapter {folder} does not load: {_first_line(error)}") from error
     keys = ("missing_keys", "mismatched_keys", "error_msgs")
