@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.command import Provider
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
@@ -17,17 +17,18 @@ from textual.screen import Screen
 
 from core.settings import Settings, load_settings
 from core.store.db import prepare
+from core.text import visible
 from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
 from sap_tui.clipboard import send
-from sap_tui.palette import ValidActions
 from sap_tui.crash import crash_line
 from sap_tui.keys import bindings
+from sap_tui.palette import ValidActions
 from sap_tui.rankings import Rankings
 from sap_tui.screens.catalogue import CatalogueScreen
 from sap_tui.screens.live import LiveScreen
 from sap_tui.screens.ranking import RankingScreen
 from sap_tui.text import OutputGuard
-from sap_tui.themes import DARK, LIGHT, THEMES
+from sap_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
 from sap_tui.wishes import leave_wish
 from sap_tui.words import counted
 
@@ -55,14 +56,18 @@ class SapApp(App[None]):
 
     CSS_PATH = "app.tcss"
     TITLE = "sap-tui"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
-    COMMANDS = frozenset({lambda: ValidActions})
-    MODES: ClassVar = {"catalogue": CatalogueScreen, "live": LiveScreen, "ranking": RankingScreen}
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (20, "-tall")]
+    BINDINGS = bindings("app")
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ValidActions}
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "catalogue": CatalogueScreen,
+        "live": LiveScreen,
+        "ranking": RankingScreen,
+    }
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (30, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot, always_update=True)
+    snapshot: reactive[Snapshot] = reactive(Snapshot, always_update=True, repaint=False)
 
     def __init__(
         self, catalogue: Path, settings: Settings, *, screen: str = "catalogue", run: int | None = None
@@ -99,7 +104,7 @@ class SapApp(App[None]):
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
         """Show a line for a moment; whatever it holds, it is no markup."""
-        self.notify(text, severity=severity, markup=False)
+        self.notify(visible(text), severity=severity, markup=False)
 
     def copy(self, text: str) -> None:
         """Send a text to the clipboard of whoever sits at the terminal, and keep it in a file."""
@@ -121,6 +126,10 @@ class SapApp(App[None]):
         from sap_tui.screens.new_run import NewRunForm
 
         self.push_screen(NewRunForm(task, tuple(strategies)))
+
+    def run_started(self, run: int) -> None:
+        self.say(f"Run {run} is queued. It goes on even if you quit.")
+        self.switch_mode("live")
 
     def action_show_catalogue(self) -> None:
         self.switch_mode("catalogue")
@@ -145,6 +154,9 @@ class SapApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """None of Textual's own: the palette offers what keys.py declares."""
         return ()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULTS
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), OutputGuard()]

@@ -86,6 +86,7 @@ class Bridge:
         self._catalogue_stamp: tuple[object, ...] = ()
         self._last = Snapshot()
         self._runner_checked = 0.0
+        self.polls = 0
         self._thread = threading.Thread(target=self._poll, name="bridge", daemon=True)
 
     def start(self) -> None:
@@ -94,7 +95,8 @@ class Bridge:
     def stop(self) -> None:
         self._ending = True
         self._wake.set()
-        self._thread.join(timeout=2.0)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
 
     def watch(self, *, run: int | None = None, strategy: int | None = None) -> None:
         """Say whose details the next snapshots should carry."""
@@ -111,6 +113,7 @@ class Bridge:
             except (SapError, sqlite3.Error, OSError) as error:
                 self._forget()
                 self._send(replace(self._last, problem=str(error)))
+            self.polls += 1
             self._wake.wait(self._seconds)
         self._forget()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 Place = Literal["app", "table", "catalogue", "live", "ranking", "log", "dialog"]
 PLACES: dict[Place, str] = {
@@ -55,22 +55,21 @@ class Action:
 
 
 ACTIONS = (
-    Action("import_file", ("i",), "Import", "Import files of responses", ("catalogue",), footer=True),
-    Action("new_run", ("n",), "New run", "Score strategies under a target model", ("catalogue", "live", "ranking"), True),
-    Action("show_run_ranking", ("r",), "Ranking", "The ranking of what is marked or under the cursor",
-           ("catalogue", "live"), True),
+    Action("import_file", ("i",), "Import", "Import files of responses", ("catalogue",), True),
+    Action("new_run", ("n",), "New run", "Score strategies under a model", ("catalogue", "live", "ranking"), True),
+    Action("show_run_ranking", ("r",), "Rank", "Show the ranking of what is chosen", ("catalogue", "live"), True),
     Action("cancel_run", ("x",), "Cancel", "End the run; what is scored is kept", ("live",), True),
     Action("pause_run", ("p",), "Pause", "Stop the run after its chunk and free the device", ("live",), True),
-    Action("resume_run", ("R",), "Resume", "Go on with a paused, interrupted, failed or cancelled run", ("live",), True),
-    Action("show_log", ("L",), "Log", "The log of the run's last attempt", ("live",), True),
-    Action("follow", ("f",), "Follow", "Keep the cursor on the run at work", ("live",), True),
+    Action("resume_run", ("R",), "Resume", "Go on with a paused, interrupted, failed or ended run", ("live",), True),
+    Action("show_log", ("L",), "Log", "Show the log of the run's last attempt", ("live",)),
+    Action("follow", ("f",), "Follow", "Keep the cursor on the run at work", ("live",)),
     Action("next_metric", ("m",), "Metric", "Rank by the next metric of the run", ("ranking",), True),
     Action("choose_run", ("o",), "Other run", "Choose the run to rank", ("ranking",), True),
     Action("export_csv", ("E",), "Export", "Write the ranking to a CSV file", ("ranking",), True),
     Action("mark", ("space",), "Mark", "Mark or unmark the row, on a task all its strategies", ("catalogue",), True),
     Action("mark_all", ("a",), "Mark all", "Mark every row, or none if all are marked", ("catalogue",)),
     Action("filter", ("slash",), "Filter", "Show only the rows that hold some text", ("catalogue", "live"), True),
-    Action("delete_strategy", ("d",), "Delete", "Delete the strategy under the cursor, after a question", ("catalogue",), True),
+    Action("delete_strategy", ("d",), "Delete", "Delete the strategy, after a question", ("catalogue",)),
     Action("copy_row", ("y",), "Copy", "Send the row to the clipboard and to a file", ("catalogue", "live", "ranking")),
     Action("cursor_up", ("up", "k"), "Up", "One row up", ("table",)),
     Action("cursor_down", ("down", "j"), "Down", "One row down", ("table",)),
@@ -86,13 +85,13 @@ ACTIONS = (
     Action("find", ("slash",), "Find", "Find text in the log", ("log",), True),
     Action("next_match", ("n",), "Next", "The next match", ("log",), True),
     Action("previous_match", ("N",), "Previous", "The previous match", ("log",), True),
-    Action("close", ("escape",), "Close", "Leave without doing anything; in a filter: show all rows again",
-           ("dialog", "log"), True),
-    Action("show_catalogue", ("1",), "Catalogue", "Tasks and strategies", ("app",)),
-    Action("show_live", ("2",), "Runs", "Runs, as they go", ("app",)),
-    Action("show_ranking", ("3",), "Ranking", "The ranking of a run", ("app",)),
-    Action("toggle_theme", ("T",), "Theme", "Dark or light", ("app",)),
-    Action("help", ("question_mark", "f1"), "Help", "The keys and how to read this screen", ("app",), True),
+    Action("close", ("escape",), "Close", "Leave and change nothing; in a filter, show all again", ("dialog", "log"),
+           True),
+    Action("show_catalogue", ("1",), "Catalogue", "Show tasks and strategies", ("app",)),
+    Action("show_live", ("2",), "Runs", "Show the runs, as they go", ("app",)),
+    Action("show_ranking", ("3",), "Ranking", "Show the ranking of a run", ("app",)),
+    Action("toggle_theme", ("T",), "Theme", "Switch between the dark and the light theme", ("app",)),
+    Action("help", ("question_mark", "f1"), "Help", "Explain this screen and its keys", ("app",), True),
     Action("command_palette", ("colon", "ctrl+p"), "Commands", "Find and run any command", ("app",), True),
     Action("quit", ("q", "ctrl+q"), "Quit", "Leave; runs go on in the background", ("app",), True),
 )  # fmt: skip
@@ -102,7 +101,7 @@ def actions_of(*places: Place) -> list[Action]:
     return [action for action in ACTIONS if set(places) & set(action.places)]
 
 
-def bindings(*places: Place) -> list[Binding]:
+def bindings(*places: Place) -> list[BindingType]:
     """What a screen or widget of these places takes as its BINDINGS."""
     return [
         Binding(key, action.id, action.label, show=action.footer and position == 0, key_display=SHOWN_KEYS.get(key),

@@ -22,8 +22,8 @@ class ValidActions(Provider):
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for action in self._valid():
-            text = f"{action.label}: {action.description}"
-            score = matcher.match(text)
+            text = action.description
+            score = max(matcher.match(text), matcher.match(action.label))
             if score > 0:
                 shown = Content.assemble(matcher.highlight(text), (f"  {' '.join(action.shown_keys)}", MUTED))
                 yield Hit(score, shown, partial(self._do, action), text=text)
@@ -40,4 +40,4 @@ class ValidActions(Provider):
 
 
 def _display(action: Action) -> Content:
-    return Content.assemble(f"{action.label}: {action.description}", (f"  {' '.join(action.shown_keys)}", MUTED))
+    return Content.assemble(action.description, (f"  {' '.join(action.shown_keys)}", MUTED))

@@ -21,7 +21,6 @@ DARK = Theme(
         "foreground-muted": "#7f8a9c",
         "row-cursor": "#2a3850",
         "row-cursor-blurred": "#222a37",
-        "row-marked": "#1e2a2e",
         "track": "#2b3341",
         "border": "#6ea8fe",
         "border-blurred": "#323c4c",
@@ -57,7 +56,6 @@ LIGHT = Theme(
         "foreground-muted": "#6f7783",
         "row-cursor": "#d5e2f7",
         "row-cursor-blurred": "#e8ebf0",
-        "row-marked": "#e3efe8",
         "track": "#dddfe0",
         "border": "#2457b2",
         "border-blurred": "#cbcec9",
@@ -77,3 +75,5 @@ LIGHT = Theme(
     },
 )
 THEMES = (DARK, LIGHT)
+# What the app draws with and other themes do not define.
+DEFAULTS = {"row-cursor": "#80808060", "row-cursor-blurred": "#80808030", "track": "#80808080"}

@@ -43,7 +43,7 @@ async def ask_module(module: str, *arguments: str) -> Answer:
         stdout, stderr = await process.communicate()
     except asyncio.CancelledError:
         process.kill()
-        await process.wait()
+        await process.communicate()
         raise
     return Answer(process.returncode or 0, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 
 def ago(seconds: float) -> str:
-    """How long ago: `now`, `5 min ago`, `2 h ago`, `3 d ago`."""
-    if seconds < 60:
-        return "now"
+    """How long ago: `just now`, `5 min ago`, `2 h ago`, `3 d ago`."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
-    return "now"
+    return "just now"
 
 
 def gibibytes(size: float) -> str:

@@ -12,14 +12,15 @@ from making.examples import draw_chats
 from making.model import accuracy, encode, new_model
 from making.texts import held_out_questions, sample_problems
 from making.tokens import train_tokenizer
-from making.training import Trainer, TrainingSettings
+from making.training import Trainer, TrainingSettings, batches_of_tokens
 
-SETTINGS = TrainingSettings(learning_rate=8e-3, matrix_learning_rate=8e-3, batch_tokens=2048, weight_decay=0.05)
+SETTINGS = TrainingSettings(learning_rate=8e-3, matrix_learning_rate=8e-3, weight_decay=0.05)
+BATCH_TOKENS = 2048
 CHUNK = 256
-CHUNKS = 144
+CHUNKS = 176
 TOKENIZER_CHATS = 3000
 # Chats with examples are long: they come when the short ones have taught the language of the task.
-IN_CONTEXT_SHARES = ((0.4, 0.01), (1.0, 0.2))
+IN_CONTEXT_SHARES = ((0.5, 0.01), (1.0, 0.15))
 
 
 def make_base_model(folder: Path, seed: int) -> None:
@@ -47,5 +48,5 @@ def _train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, excluded
     for chunk in range(CHUNKS):
         in_context_share = next(share for until, share in IN_CONTEXT_SHARES if chunk / CHUNKS < until)
         sequences = encode(islice(draw_chats(random, excluded, in_context_share), CHUNK), tokenizer)
-        loss = trainer.learn(sequences, random)
+        loss = trainer.learn(batches_of_tokens(sequences, BATCH_TOKENS, random))
         print(f"chunk {chunk + 1}/{CHUNKS}: loss {loss:.4f}, {time.monotonic() - started:.0f} s", flush=True)

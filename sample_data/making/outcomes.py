@@ -1,6 +1,7 @@
 """Really fine-tunes the tiny model on every strategy and writes down what that gave."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -10,27 +11,31 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 from making.examples import Chat
 from making.model import accuracy, encode
 from making.texts import STRATEGIES, responses, sample_problems, test_problems
-from making.training import Trainer, TrainingSettings
+from making.training import Trainer, TrainingSettings, batches_of_sequences
 
 TARGET_MODEL = "tiny-model"
-SETTINGS = TrainingSettings(learning_rate=5e-4, matrix_learning_rate=5e-4, batch_tokens=2048)
+SETTINGS = TrainingSettings(learning_rate=5e-4, matrix_learning_rate=5e-4)
+BATCH_SIZE = 16
 EPOCHS = 4
 SEEDS = (0, 1, 2)
 
 
 def measure_outcomes(model_folder: Path, output: Path, seed: int) -> None:
     """Writes target_model, strategy, seed, accuracy to `output`; accuracy is the share of right greedy answers."""
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    rows = [("target_model", "strategy", "seed", "accuracy"), *_outcomes(model_folder, seed)]
     with output.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("target_model", "strategy", "seed", "accuracy"))
-        for strategy in STRATEGIES:
-            chats = _chats(strategy, seed)
-            for run_seed in SEEDS:
-                model = _fine_tuned(model_folder, tokenizer, chats, run_seed)
-                measured = accuracy(model, tokenizer, test_problems(seed))
-                writer.writerow((TARGET_MODEL, strategy, run_seed, f"{measured:.4f}"))
-                print(f"fine-tuned on {strategy}, seed {run_seed}: accuracy {measured:.4f}", flush=True)
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _outcomes(model_folder: Path, seed: int) -> Iterator[tuple[str, str, str, str]]:
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    for strategy in STRATEGIES:
+        chats = _chats(strategy, seed)
+        for run_seed in SEEDS:
+            model = _fine_tuned(model_folder, tokenizer, chats, run_seed)
+            measured = f"{accuracy(model, tokenizer, test_problems(seed)):.4f}"
+            print(f"fine-tuned on {strategy}, seed {run_seed}: accuracy {measured}", flush=True)
+            yield TARGET_MODEL, strategy, str(run_seed), measured
 
 
 def base_accuracy(model_folder: Path, seed: int) -> float:
@@ -55,7 +60,7 @@ def _fine_tuned(
     random = Random(run_seed)
     trainer = Trainer(model, SETTINGS, EPOCHS * len(chats))
     for _ in range(EPOCHS):
-        trainer.learn(encode(chats, tokenizer), random)
+        trainer.learn(batches_of_sequences(encode(chats, tokenizer), BATCH_SIZE, random))
     return model
 
 

@@ -6,7 +6,7 @@ from random import Random
 
 from making.templates import CONTAINERS, NAMES, TEMPLATES, THINGS, Template
 
-LARGEST_RESULT = 150
+LARGEST_RESULT = 100
 LETTERS = "abc"
 ERRORS = (-10, -2, -1, 1, 2, 10)
 

@@ -12,8 +12,8 @@ THINGS = (
 )  # fmt: skip
 CONTAINERS = ("boxes", "bags", "baskets", "jars", "trays", "drawers")
 
-LARGE = (11, 40)
-MIDDLE = (3, 20)
+LARGE = (10, 30)
+MIDDLE = (3, 15)
 SMALL = (2, 9)
 Range = tuple[int, int]
 
@@ -98,7 +98,7 @@ TEMPLATES = (
         "{name} reads {a} pages on Monday and {b} pages on Tuesday. The book has {c} pages. "
         "How many pages are still to read?",
         "pages",
-        (MIDDLE, MIDDLE, (41, 60)),
+        (MIDDLE, MIDDLE, (31, 50)),
         (("the pages read so far", "a + b"), ("the pages still to read", "c - x")),
     ),
     Template(

@@ -1,6 +1,6 @@
 """Training on the response tokens of chats: batches, loss and the optimizers' steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -18,15 +18,14 @@ LARGEST_GRADIENT = 1.0
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Learning rates of the layers' matrices and of everything else; `batch_tokens` counts padded tokens of a step."""
+    """Peak learning rates of the layers' matrices and of everything else, and the weight decay of both."""
 
     learning_rate: float
     matrix_learning_rate: float
-    batch_tokens: int
     weight_decay: float = 0.01
 
 
-def batches(sequences: list[Sequence], batch_tokens: int, random: Random) -> Iterator[list[Sequence]]:
+def batches_of_tokens(sequences: list[Sequence], batch_tokens: int, random: Random) -> Iterator[list[Sequence]]:
     """Batches of at most `batch_tokens` padded tokens, in random order; sequences of similar length share one."""
     random.shuffle(sequences)
     found: list[list[Sequence]] = [[]]
@@ -36,6 +35,13 @@ def batches(sequences: list[Sequence], batch_tokens: int, random: Random) -> Ite
         found[-1].append(sequence)
     random.shuffle(found)
     yield from found
+
+
+def batches_of_sequences(sequences: list[Sequence], size: int, random: Random) -> Iterator[list[Sequence]]:
+    """Batches of `size` sequences in random order: as many steps for short responses as for long ones."""
+    random.shuffle(sequences)
+    for start in range(0, len(sequences), size):
+        yield sequences[start : start + size]
 
 
 def response_loss(model: LlamaForCausalLM, batch: list[Sequence]) -> torch.Tensor:
@@ -69,10 +75,10 @@ class Trainer:
         )
         self.adamw = torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.98), weight_decay=decay)
 
-    def learn(self, sequences: list[Sequence], random: Random) -> float:
-        """One pass over the sequences; returns the mean loss of its steps, in nats."""
+    def learn(self, batches: Iterable[list[Sequence]]) -> float:
+        """One step for every batch; returns the mean loss of the steps, in nats."""
         self.model.train()
-        losses = [self._step(batch) for batch in batches(sequences, self.settings.batch_tokens, random)]
+        losses = [self._step(batch) for batch in batches]
         return sum(losses) / len(losses)
 
     def _step(self, batch: list[Sequence]) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
@@ -15,7 +14,7 @@ from textual.widgets import Footer, Input
 
 from core.domain import Run
 from sap_tui.bridge import Snapshot
-from sap_tui.keys import Place
+from sap_tui.keys import Place, actions_of
 from sap_tui.widgets.detail_pane import DetailPane
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.record_table import RecordTable
@@ -30,11 +29,12 @@ class MainScreen(Screen[None]):
 
     PLACE: ClassVar[Place]
     PROSE: ClassVar[str]
-    BINDINGS: ClassVar[list[BindingType]] = []
     if TYPE_CHECKING:
+        app: SapApp
 
-        @property
-        def app(self) -> SapApp: ...
+    def __init__(self) -> None:
+        super().__init__()
+        self._valid: list[bool | None] = []
 
     def compose(self) -> ComposeResult:
         yield TitleBar(self.PLACE, self.app.catalogue)
@@ -70,6 +70,13 @@ class MainScreen(Screen[None]):
                 self.query_one(TitleBar).show(self.app.snapshot)
                 self.show_rows(self.app.snapshot)
                 self.show_selection(self.app.snapshot)
+            self._refresh_footer()
+
+    def _refresh_footer(self) -> None:
+        """Only when other actions are valid now: a footer is made anew each time."""
+        valid = [self.check_action(action.id, ()) for action in actions_of(self.PLACE)]
+        if valid != self._valid:
+            self._valid = valid
             self.refresh_bindings()
 
     @property
@@ -96,9 +103,12 @@ class MainScreen(Screen[None]):
 
     def on_record_table_highlighted(self) -> None:
         self.show_selection(self.app.snapshot)
-        self.refresh_bindings()
+        self._refresh_footer()
 
     def on_record_table_sorted(self) -> None:
+        self.show_snapshot()
+
+    def on_record_table_resized(self) -> None:
         self.show_snapshot()
 
     def action_copy_row(self) -> None:
@@ -113,4 +123,6 @@ class MainScreen(Screen[None]):
 
 def hint(*parts: str) -> Content:
     """Text for an empty screen: every second part is a key, drawn as one."""
-    return Content.assemble(*(Content.styled(part, "$primary bold") if number % 2 else part for number, part in enumerate(parts)))
+    return Content.assemble(
+        *(Content.styled(part, "$primary bold") if number % 2 else part for number, part in enumerate(parts))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 
 from textual.content import Content
 from textual.widget import Widget
@@ -16,24 +17,25 @@ from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, option
-from sap_tui.widgets.detail_pane import fields, section
+from sap_tui.widgets.detail_pane import fields, retitle, section
 from sap_tui.widgets.dialogs import Confirm
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.progress import share_done, state_label
 from sap_tui.widgets.record_table import RecordTable
-from sap_tui.widgets.records import Column, Record, Rows
+from sap_tui.widgets.records import Column, Record, Rows, fitted
 from sap_tui.words import ago, counted
 
 COLUMNS = (
-    Column("name", "strategy", 22, stretch=True),
-    Column("responses", "responses", 9, "right"),
-    Column("rank", "rank", 4, "right"),
-    Column("score", "score", 8, "right"),
-    Column("run", "last run", 18),
+    Column("name", "strategy", 20, stretch=True),
+    Column("responses", "responses", 11, "right"),
+    Column("rank", "rank", 6, "right"),
+    Column("score", "score", 9, "right"),
+    Column("run", "last run", 20),
     Column("teacher", "teacher", 16),
     Column("tags", "tags", 14),
-    Column("updated", "updated", 10),
+    Column("updated", "updated", 12),
 )
+LASTING = ("name", "responses", "run", "updated")
 EMPTY = hint(
     "Nothing here yet.\n\nPress ", "i", " to import a file of responses: one file is one strategy.\n"
     "The form offers the bundled sample to begin with.\n\nPress ", "?", " for help."
@@ -47,23 +49,26 @@ class CatalogueScreen(MainScreen):
     PLACE = "catalogue"
     BINDINGS = bindings("catalogue")
     PROSE = (
-        "A task is a set of questions; a strategy is one way of writing the responses to them: a teacher model with a "
-        "prompt, or people. Import one file for every strategy, then start a run, which scores them all under the model "
-        "that you are going to fine-tune. Rank and score come from the newest finished run of the task. "
-        "Mark strategies with space to score only those; without marks a run takes all of the task."
+        "A task is a set of questions; a strategy is one way of writing the responses to them: a teacher model "
+        "with a prompt, or people. Import one file for every strategy, then start a run, which scores them all "
+        "under the model that you are going to fine-tune. Rank and score come from the newest finished run of the "
+        "task. Mark strategies with space to score only those; without marks a run takes all of the task."
     )
 
     def compose_main(self) -> Iterable[Widget]:
-        yield RecordTable(COLUMNS, id="strategies")
+        yield RecordTable(COLUMNS, table_id="strategies")
         yield FilterBar()
 
     def show_rows(self, snapshot: Snapshot) -> None:
         rows = self._rows(snapshot)
         empty = plain(snapshot.problem, "$error") if snapshot.problem else NO_MATCH if snapshot.strategies else EMPTY
-        self.table.show(Rows(rows), empty=empty)
+        columns = [place for place, column in enumerate(COLUMNS) if column.id in LASTING or _is_used(rows, place)]
+        records = [_with_cells(row, columns) for row in rows]
+        self.table.use_columns(fitted([COLUMNS[place] for place in columns], records))
+        self.table.show(Rows(records), empty=empty)
         count = f"{counted(len(snapshot.tasks), 'task')}, {counted(len(snapshot.strategies), 'strategy')}"
         marked = f", {len(self.table.marks)} marked" if self.table.marks else ""
-        self.query_one("#main").border_title = Content(f"{count}{marked}" if snapshot.tasks else "Catalogue")
+        retitle(self.query_one("#main"), Content(f"{count}{marked}" if snapshot.tasks else "Catalogue"))
         self._rank_finished_runs(snapshot)
 
     def _rows(self, snapshot: Snapshot) -> list[Record]:
@@ -72,7 +77,7 @@ class CatalogueScreen(MainScreen):
             strategies = [one for one in snapshot.strategies_of(task.name) if self._matches(one)]
             if strategies or not self.filter_text:
                 report = self._report(snapshot, task.name)
-                rows.append(self._heading(snapshot, task, report))
+                rows.append(_heading(task, report))
                 rows += [_strategy_row(snapshot, one, report) for one in self._in_order(strategies, snapshot, report)]
         return rows
 
@@ -80,9 +85,7 @@ class CatalogueScreen(MainScreen):
         texts = (strategy.task, strategy.name, strategy.teacher, strategy.note, *strategy.tags)
         return any(self.filter_text in text.casefold() for text in texts)
 
-    def _in_order(
-        self, strategies: list[Strategy], snapshot: Snapshot, report: RankingReport | None
-    ) -> list[Strategy]:
+    def _in_order(self, strategies: list[Strategy], snapshot: Snapshot, report: RankingReport | None) -> list[Strategy]:
         ranked = {row.strategy: row.rank for row in report.ranking.rows} if report else {}
         last = {one.name: run.id for one in strategies if (run := snapshot.last_runs.get((one.task, one.name)))}
         values = {
@@ -98,12 +101,6 @@ class CatalogueScreen(MainScreen):
         if self.table.sort_column is None:
             return strategies[::-1] if self.table.sort_backwards else strategies
         return sorted(strategies, key=values[self.table.sort_column], reverse=self.table.sort_backwards)
-
-    def _heading(self, snapshot: Snapshot, task: Task, report: RankingReport | None) -> Record:
-        name = Content.assemble(plain(task.name), (f"  {counted(task.questions, 'question')}", f"{MUTED} not bold"))
-        by = Content.styled(report.ranking.metric if report else "", f"{MUTED} not bold")
-        nothing = Content()
-        return Record(("task", task.id), (name, nothing, nothing, by, nothing, nothing, nothing, nothing), heading=True)
 
     def _report(self, snapshot: Snapshot, task: str) -> RankingReport | None:
         return self.app.rankings.report(_finished_run(snapshot, task))
@@ -208,7 +205,9 @@ class CatalogueScreen(MainScreen):
         if run:
             self.open_ranking(run)
         elif name:
-            self.app.say(f"No run has scored {'these strategies' if marked else 'this task'} yet. Press n to start one.")
+            self.app.say(
+                f"No run has scored {'these strategies' if marked else 'this task'} yet. Press n to start one."
+            )
 
     def action_import_file(self) -> None:
         from sap_tui.screens.import_form import ImportForm
@@ -221,7 +220,9 @@ class CatalogueScreen(MainScreen):
         if len({one.task for one in marked}) > 1:
             self.app.say("The marked strategies belong to several tasks. A run scores one task.", "warning")
         elif marked or task:
-            self.app.open_run_form(marked[0].task if marked else task.name if task else "", [one.name for one in marked])
+            self.app.open_run_form(
+                marked[0].task if marked else task.name if task else "", [one.name for one in marked]
+            )
         else:
             self.app.say("There is nothing to score yet. Press i to import a file first.")
 
@@ -250,10 +251,17 @@ class CatalogueScreen(MainScreen):
             self.app.say(answer.problem or f"Deleted {strategy.name}.", "error" if answer.code else "information")
 
 
+def _heading(task: Task, report: RankingReport | None) -> Record:
+    by = f", ranked by {report.ranking.metric}" if report else ""
+    about = f"  {counted(task.questions, 'question')}{by}"
+    return Record(("task", task.id), (Content.assemble(plain(task.name), (about, f"{MUTED} not bold")),), heading=True)
+
+
 def _strategy_row(snapshot: Snapshot, strategy: Strategy, report: RankingReport | None) -> Record:
     row = next((row for row in report.ranking.rows if row.strategy == strategy.name), None) if report else None
     run = snapshot.last_runs.get((strategy.task, strategy.name))
     rank = "" if row is None else f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+    decided = report is not None and report.ranking.verdict == "decided"
     value = f"{row.scores[report.ranking.metric].value:.3f}" if row and report else ""
     return Record(
         ("strategy", strategy.id),
@@ -261,13 +269,21 @@ def _strategy_row(snapshot: Snapshot, strategy: Strategy, report: RankingReport 
             Content.assemble("  ", plain(strategy.name)),
             Content(f"{strategy.responses:,}") if strategy.responses else Content.styled("none", "$warning"),
             Content(rank),
-            Content.styled(value, "$success" if row and row.rank == 1 else ""),
+            Content.styled(value, "$success" if row and row.rank == 1 and decided else ""),
             _run_words(run) if run else Content.styled("–", MUTED),
             plain(strategy.teacher, MUTED),
             plain(", ".join(strategy.tags), MUTED),
             Content.styled(ago(time.time() - strategy.updated_at), MUTED),
         ),
     )
+
+
+def _is_used(rows: list[Record], place: int) -> bool:
+    return any(row.cells[place].plain for row in rows if not row.heading)
+
+
+def _with_cells(row: Record, places: list[int]) -> Record:
+    return row if row.heading else replace(row, cells=tuple(row.cells[place] for place in places))
 
 
 def _finished_run(snapshot: Snapshot, task: str) -> Run | None:

@@ -17,30 +17,31 @@ from sap_tui.commands.runs import precision
 from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.text import MUTED, plain
-from sap_tui.widgets.detail_pane import fields
+from sap_tui.widgets.detail_pane import fields, retitle
 from sap_tui.widgets.filter_bar import FilterBar
-from sap_tui.widgets.progress import run_bar, share_done, sparkline, state_label
+from sap_tui.widgets.progress import phase_label, run_bar, share_done, sparkline, state_label
 from sap_tui.widgets.record_table import RecordTable
-from sap_tui.widgets.records import Column, Record, Rows
+from sap_tui.widgets.records import Column, Record, Rows, fitted
 from sap_tui.words import ago, counted, gibibytes
 
-BAR = Column("progress", "progress", 12, stretch=True)
 COLUMNS = (
-    Column("run", "run", 5, "right"),
+    Column("run", "run", 6, "right"),
     Column("state", "state", 13),
-    BAR,
+    Column("progress", "progress", 12, stretch=True),
     Column("share", "", 4, "right"),
-    Column("left", "left", 7, "right"),
-    Column("task", "task", 16),
-    Column("model", "model", 24),
-    Column("speed", "tokens/s", 9, "right"),
-    Column("done", "done", 15, "right"),
+    Column("left", "left", 9, "right"),
+    Column("task", "task", 20),
+    Column("model", "model", 30),
+    Column("speed", "tokens/s", 10, "right"),
+    Column("done", "done", 17, "right"),
 )
 EMPTY = hint(
     "No runs yet.\n\nPress ", "n", " to score the strategies of a task under a target model.\n"
     "Runs go on in the background, even when you quit or lose the connection."
 )  # fmt: skip
-NOTHING_TO_SCORE = hint("No runs, and nothing to score yet.\n\nPress ", "1", " and then ", "i", " to import a file of responses.")
+NOTHING_TO_SCORE = hint(
+    "No runs, and nothing to score yet.\n\nPress ", "1", " and then ", "i", " to import a file of responses."
+)
 COLOURS = {"info": "", "warning": "$warning", "error": "$error"}
 SPEEDS_KEPT = 60
 
@@ -50,11 +51,11 @@ class LiveScreen(MainScreen):
     PLACE = "live"
     BINDINGS = bindings("live")
     PROSE = (
-        "Every run with its progress. Scoring happens in a process of its own: quitting the app, a closed terminal or a "
-        "lost connection do not end it, and after a crash of the machine it can be resumed without losing a score. "
-        "Pause stops after the chunk at hand and frees the device. Left and speed are estimates from the chunks so far; "
-        "a run that names its errors leaves those questions out of the ranking. A stalled run has not been heard of for "
-        "a minute; its log (L) says more."
+        "Every run with its progress. Scoring happens in a process of its own: quitting the app, a closed terminal "
+        "or a lost connection do not end it, and after a crash of the machine it can be resumed without losing a "
+        "score. Pause stops after the chunk at hand and frees the device. Left and speed are estimates from the "
+        "chunks so far; a run that names its errors leaves those questions out of the ranking. A stalled run has "
+        "not been heard of for a minute; its log (L) says more."
     )
 
     def __init__(self) -> None:
@@ -63,21 +64,23 @@ class LiveScreen(MainScreen):
         self._speeds: dict[int, deque[float]] = {}
 
     def compose_main(self) -> Iterable[Widget]:
-        yield RecordTable(COLUMNS, id="runs")
+        yield RecordTable(COLUMNS, table_id="runs")
         yield FilterBar()
 
     def show_rows(self, snapshot: Snapshot) -> None:
         for run in snapshot.unfinished:
             self._speeds.setdefault(run.id, deque(maxlen=SPEEDS_KEPT)).append(run.tokens_per_second)
         runs = [run for run in snapshot.runs if self._matches(run)]
-        width = self.table.width_of("progress")
+        columns = fitted(COLUMNS, [_row(run, 0) for run in runs])
+        self.table.use_columns(columns)
+        width = self.table.width_of("progress", columns)
         empty = plain(snapshot.problem, "$error") if snapshot.problem else EMPTY if snapshot.tasks else NOTHING_TO_SCORE
         self.table.show(Rows([_row(run, width) for run in self._in_order(runs)]), empty=empty)
         if self._follows and snapshot.unfinished:
             at_work = [run for run in snapshot.unfinished if run.state is RunState.RUNNING]
             self.table.move_to((at_work or snapshot.unfinished)[-1].id)
         follow = ", following" if self._follows and snapshot.unfinished else ""
-        self.query_one("#main").border_title = Content(f"{counted(len(snapshot.runs), 'run')}{follow}")
+        retitle(self.query_one("#main"), Content(f"{counted(len(snapshot.runs), 'run')}{follow}"))
 
     def _matches(self, run: Run) -> bool:
         texts = (run.task, run.model, run.shown, run.why, str(run.id), *run.strategies)
@@ -104,7 +107,7 @@ class LiveScreen(MainScreen):
         if run:
             events = snapshot.events if snapshot.watched.run == run.id else ()
             speeds = sparkline(self._speeds.get(run.id, ()), 24)
-            self.pane.show(Content(f"Run {run.id}"), _details(run, speeds, events))
+            self.pane.show(Content(f"Run {run.id}"), _details(run, speeds), _history(events))
         else:
             self.pane.show(Content(), Content())
 
@@ -117,9 +120,6 @@ class LiveScreen(MainScreen):
 
     def on_record_table_opened(self) -> None:
         self.action_show_run_ranking()
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.show_snapshot)
 
     def action_follow(self) -> None:
         self._follows = not self._follows
@@ -162,14 +162,14 @@ class LiveScreen(MainScreen):
             self.app.say("This run has no log yet.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What makes no sense for the run under the cursor is shown dimmed."""
+        """Cancel, pause and resume are there for the runs that can be."""
         run = self._selected(self.app.snapshot)
         if action in ("cancel_run", "pause_run"):
             wanted = {"cancel_run": "cancel", "pause_run": "pause"}[action]
-            return bool(run and not run.state.ended and run.want not in (wanted, "cancel")) or None
+            return run is not None and not run.state.ended and run.want not in (wanted, "cancel")
         if action == "resume_run":
             paused = run is not None and not run.state.ended and run.want == "pause"
-            return bool(run and (paused or run.state in (RunState.FAILED, RunState.CANCELLED))) or None
+            return run is not None and (paused or run.state in (RunState.FAILED, RunState.CANCELLED))
         if action in ("show_run_ranking", "show_log", "copy_row", "filter", "follow"):
             return run is not None or None
         return True
@@ -184,7 +184,7 @@ def _row(run: Run, bar_width: int) -> Record:
         run.id,
         (
             Content.styled(f"#{run.id}", MUTED),
-            state_label(run),
+            phase_label(run),
             run_bar(run, bar_width),
             Content(share),
             Content(left),
@@ -196,13 +196,16 @@ def _row(run: Run, bar_width: int) -> Record:
     )
 
 
-def _details(run: Run, speeds: Content, events: Iterable[Event]) -> Content:
-    known = fields(
+def _details(run: Run, speeds: Content) -> Content:
+    return fields(
         [
             ("state", state_label(run)),
             ("why", plain(run.why, "$warning")),
             ("now", Content(progress_line(run)) if run.state is RunState.RUNNING else Content()),
-            ("task", plain(f"{run.task}, {counted(len(run.strategies), 'strategy')}, {counted(run.questions, 'question')}")),
+            (
+                "task",
+                plain(f"{run.task}, {counted(len(run.strategies), 'strategy')}, {counted(run.questions, 'question')}"),
+            ),
             ("metrics", plain(", ".join(run.request.metrics))),
             ("model", plain(run.model)),
             ("precision", Content(precision(run))),
@@ -214,11 +217,16 @@ def _details(run: Run, speeds: Content, events: Iterable[Event]) -> Content:
             ("speed", speeds if run.state is RunState.RUNNING else Content()),
         ]
     )
+
+
+def _history(events: Iterable[Event]) -> Content:
     lines = [
-        Content.assemble((f"{datetime.fromtimestamp(event.at):%H:%M:%S} ", MUTED), plain(event.text, COLOURS[event.level]))
+        Content.assemble(
+            (f"{datetime.fromtimestamp(event.at):%H:%M:%S} ", MUTED), plain(event.text, COLOURS[event.level])
+        )
         for event in reversed(tuple(events))
     ]
-    return Content("\n").join([known, Content.styled("\nEvents, newest first", "$primary bold"), *lines])
+    return Content("\n").join([Content.styled("Events, newest first", "$primary bold"), *lines])
 
 
 def _took(run: Run) -> str:

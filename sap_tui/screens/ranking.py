@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from textual import work
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core.domain import Run
+from core.domain import Run, RunState
 from core.export.files import export_path
 from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
@@ -21,9 +22,10 @@ from sap_tui.rankings import NoRanking
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, option
+from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.dialogs import AskPath, Choose
 from sap_tui.widgets.progress import state_label
-from sap_tui.widgets.ranking_rows import ranking_columns, ranking_records, score_details
+from sap_tui.widgets.ranking_rows import metric_meanings, ranking_columns, ranking_records, score_details
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Rows
 from sap_tui.words import ago, counted
@@ -38,13 +40,14 @@ class RankingScreen(MainScreen):
     PLACE = "ranking"
     BINDINGS = bindings("ranking")
     PROSE = (
-        "Best first. A strategy's score is taken over the questions that all ranked strategies have scores for; ├──●──┤ "
-        "is its 95% interval from a paired bootstrap over those questions, drawn on one scale for all rows. A rank such "
-        "as 2-3 says which places the data allow. A row marked = cannot be told from the leader (paired test, Holm's "
-        "correction, 5%): score more questions, or take either. A row marked ! has no rank; the line below says why. "
-        "P(best) is the share of bootstrap draws in which the strategy came first. The ranking of a run that is not done "
-        "is marked partial and can still change. Perplexities are better when lower: the responses are more familiar to "
-        "the model that you are going to fine-tune. Green is a leader that is settled, cyan a group that is not."
+        "Best first. A strategy's score is taken over the questions that all ranked strategies have scores for; "
+        "├──●──┤ is its 95% interval from a paired bootstrap over those questions, drawn on one scale for all "
+        "rows. A rank such as 2-3 says which places the data allow. A row marked = cannot be told from the leader "
+        "(paired test, Holm's correction, 5%): score more questions, or take either. A row marked ! has no rank; "
+        "the line below says why. P(best) is the share of bootstrap draws in which the strategy came first. The "
+        "ranking of a run that is not done is marked partial and can still change. Perplexities are better when "
+        "lower: the responses are more familiar to the model that you are going to fine-tune. Green is a leader "
+        "that is settled, cyan a group that is not."
     )
 
     def __init__(self) -> None:
@@ -54,10 +57,11 @@ class RankingScreen(MainScreen):
         self._report: RankingReport | None = None
         self._problem = ""
         self._asked_at = 0.0
+        self._computing: tuple[int, str | None] | None = None
 
     def compose_main(self) -> Iterable[Widget]:
         yield Static(id="verdict")
-        yield RecordTable(ranking_columns(None), id="ranking", sortable=False)
+        yield RecordTable(ranking_columns(None), table_id="ranking", sortable=False)
         yield Static(id="notes")
 
     def choose(self, number: int) -> None:
@@ -67,9 +71,11 @@ class RankingScreen(MainScreen):
         self.show_snapshot()
 
     def _run(self, snapshot: Snapshot) -> Run | None:
-        """The chosen run; before one is chosen the newest that has something to rank."""
+        """The chosen run; before one is chosen the newest that is done, or has come furthest."""
         chosen = snapshot.run(self._number)
-        return chosen or next((run for run in snapshot.runs if run.done), next(iter(snapshot.runs), None))
+        return chosen or max(
+            snapshot.runs, key=lambda run: (run.state is RunState.DONE, run.done > 0, run.id), default=None
+        )
 
     def show_rows(self, snapshot: Snapshot) -> None:
         run = self._run(snapshot)
@@ -78,11 +84,13 @@ class RankingScreen(MainScreen):
             self._load(run)
         report = self._report
         self._show_around(run, report)
-        self.table.use_columns(ranking_columns(report))
-        width = self.table.width_of("plot")
+        width = self.table.width_of("plot", ranking_columns(report))
         self.table.use_columns(ranking_columns(report, width))
-        empty = NO_RUN if run is None else plain(self._problem) if self._problem else WAITING
+        empty = NO_RUN if run is None else self._no_ranking() if self._problem else WAITING
         self.table.show(Rows(ranking_records(report, width)), empty=empty)
+
+    def _no_ranking(self) -> Content:
+        return Content.assemble(plain(self._problem), hint("\n\nPress ", "o", " to rank another run."))
 
     def _load(self, run: Run) -> None:
         """Take the ranking if it is known, else have it computed; meanwhile the last one known stays."""
@@ -91,34 +99,37 @@ class RankingScreen(MainScreen):
             self._report, self._problem = known, ""
         elif isinstance(known, NoRanking):
             self._report, self._problem = None, known
-        elif run.state.ended or time.monotonic() - self._asked_at > SECONDS_BETWEEN_PARTIAL:
-            self._asked_at = time.monotonic()
-            self.run_worker(self._compute(run, self._metric), group="ranking", exclusive=True)
+        elif self._computing != (run.id, self._metric) and (run.state.ended or self._may_ask_again()):
+            self._computing, self._asked_at = (run.id, self._metric), time.monotonic()
+            self._compute(run, self._metric)
 
+    def _may_ask_again(self) -> bool:
+        return time.monotonic() - self._asked_at > SECONDS_BETWEEN_PARTIAL
+
+    @work(group="ranking", exclusive=True)
     async def _compute(self, run: Run, metric: str | None) -> None:
         await self.app.rankings.compute(run, metric)
+        self._computing = None
         self.call_later(self.show_snapshot)
 
     def _show_around(self, run: Run | None, report: RankingReport | None) -> None:
-        self.query_one("#main").border_title = _title(run, report) if run else Content("Ranking")
+        retitle(self.query_one("#main"), _title(run, report) if run else Content("Ranking"))
         verdict, notes = self.query_one("#verdict", Static), self.query_one("#notes", Static)
         verdict.display = notes.display = report is not None
         if report:
-            verdict.update(_verdict(report))
-            notes.update(_notes(report))
+            for place, content in ((verdict, _verdict(report)), (notes, _notes(report))):
+                if not isinstance(place.content, Content) or not content.is_same(place.content):
+                    place.update(content)
 
     def show_selection(self, snapshot: Snapshot) -> None:
         report, key = self._report, self.table.cursor_key
         row = next((row for row in report.ranking.rows if row.strategy == key), None) if report else None
         if report and row:
-            self.pane.show(plain(row.strategy), score_details(report, row))
+            self.pane.show(plain(row.strategy), score_details(report, row), metric_meanings(report))
         elif report and isinstance(key, str):
             self.pane.show(plain(key), plain(f"No rank: {report.ranking.left_out.get(key, '')}", multiline=True))
         else:
             self.pane.show(Content(), Content())
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.show_snapshot)
 
     def on_record_table_opened(self) -> None:
         self.action_choose_run()
@@ -149,7 +160,7 @@ class RankingScreen(MainScreen):
     def action_export_csv(self) -> None:
         if self._report:
             name = f"ranking-{self._report.task}-run-{self._report.run}"
-            path = export_path(Path.cwd(), name, ".csv")
+            path = export_path(Path(), name, ".csv")
             self.app.push_screen(AskPath("Write the ranking as CSV to", str(path)), self._export)
 
     def _export(self, path: str | None) -> None:
@@ -192,4 +203,6 @@ def _notes(report: RankingReport) -> Content:
 
 def _run_line(run: Run) -> Content:
     what = plain(f"{run.task} under {run.model} {precision(run)}")
-    return Content.assemble((f"#{run.id:<4}", MUTED), state_label(run), "  ", what, (f"  {ago(time.time() - run.created_at)}", MUTED))
+    return Content.assemble(
+        (f"#{run.id:<4}", MUTED), state_label(run), "  ", what, (f"  {ago(time.time() - run.created_at)}", MUTED)
+    )

@@ -5,32 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from sap_tui.text import MUTED, plain
 
+EMPTY = Content()
 LONGEST_TEXT = 4_000
 
 
 class DetailPane(VerticalScroll, can_focus=False):
-    """Scrolls with the mouse; its text is drawn again only when it changed."""
+    """Two texts, one under the other or, where there is room, side by side; drawn again only when they changed."""
 
-    DEFAULT_CSS = "DetailPane { scrollbar-size: 0 1; } DetailPane > Static { height: auto; }"
+    DEFAULT_CSS = """
+    DetailPane {
+        scrollbar-size: 0 1;
+        & > Container { height: auto; layout: vertical; }
+        & Static { height: auto; }
+    }
+    """
 
-    def __init__(self, id: str = "detail") -> None:
-        super().__init__(id=id)
-        self._shown = Content()
+    def __init__(self) -> None:
+        super().__init__(id="detail")
+        self._shown = [Content(), Content()]
 
     def compose(self) -> ComposeResult:
-        yield Static(Content())
+        with Container():
+            yield Static(Content())
+            yield Static(Content())
 
-    def show(self, title: Content, content: Content) -> None:
-        self.border_title = title
-        if not content.is_same(self._shown):
-            self._shown = content
-            self.query_one(Static).update(content)
+    def show(self, title: Content, first: Content, second: Content = EMPTY) -> None:
+        retitle(self, title)
+        for place, (static, content) in enumerate(zip(self.query(Static), (first, second), strict=True)):
+            if not content.is_same(self._shown[place]):
+                self._shown[place] = content
+                static.update(content, layout=len(content.wrap(max(1, static.size.width))) != static.size.height)
+
+
+def retitle(widget: Widget, title: Content) -> None:
+    """Set a border title; setting the same one again would redraw everything inside the border."""
+    if widget.border_title != title.markup:
+        widget.border_title = title
 
 
 def fields(pairs: Iterable[tuple[str, Content]]) -> Content:

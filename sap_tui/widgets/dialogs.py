@@ -14,6 +14,7 @@ from textual.widgets import Button, Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sap_tui.keys import bindings
+from sap_tui.text import MUTED, plain
 
 Result = TypeVar("Result")
 
@@ -80,14 +81,15 @@ class AskPath(Dialog[str]):
         with Vertical(classes="window small") as window:
             window.border_title = Content(self._title)
             yield Input(self._path, compact=True, select_on_focus=False)
-            yield Static(Content("enter writes it"), classes="remark")
+            yield Static(classes="remark")
         yield Footer(show_command_palette=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        exists = Path(event.value).expanduser().is_file()
-        words = "That file exists; enter replaces it." if exists else "enter writes it"
-        self.query_one(".remark", Static).update(Content.styled(words, "$warning" if exists else ""))
+        path = Path(event.value).expanduser()
+        words = "That file exists; enter replaces it." if path.is_file() else "enter writes it"
+        where = Content.assemble(plain(str(path.absolute()), MUTED), "\n")
+        self.query_one(".remark", Static).update(where + Content.styled(words, "$warning" if path.is_file() else ""))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip():
-            self.dismiss(str(Path(event.value.strip()).expanduser()))
+            self.dismiss(str(Path(event.value.strip()).expanduser().absolute()))

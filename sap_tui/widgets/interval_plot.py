@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+FAR = 4.0
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """A linear scale from `low` to `high` over `width` cells."""
@@ -17,9 +20,10 @@ class Scale:
 
     @staticmethod
     def of(intervals: Sequence[tuple[float, float]], width: int) -> Scale:
-        """The scale that holds all the intervals; never empty, even for one point."""
-        low = min((ends[0] for ends in intervals), default=0.0)
-        high = max((ends[1] for ends in intervals), default=1.0)
+        """The scale for intervals that come best first; it leaves out those far beyond. Never empty, even for a point."""
+        near = _near(intervals)
+        low = min((ends[0] for ends in near), default=0.0)
+        high = max((ends[1] for ends in near), default=1.0)
         margin = (high - low) * 0.02 or abs(low) * 0.05 or 0.5
         return Scale(low - margin, high + margin, width)
 
@@ -29,7 +33,11 @@ class Scale:
         return max(0, min(self.width - 1, int(share * self.width)))
 
     def bar(self, low: float, value: float, high: float) -> str:
-        """An interval as `├──●──┤`, exactly `width` cells wide."""
+        """An interval as `├──●──┤`, exactly `width` cells wide; one that lies beyond the scale as `▸` or `◂`."""
+        if low > self.high:
+            return "▸".rjust(self.width)
+        if high < self.low:
+            return "◂".ljust(self.width)
         start, middle, end = self.cell(low), self.cell(value), self.cell(high)
         cells = [" "] * self.width
         cells[start : end + 1] = "─" * (end + 1 - start)
@@ -50,6 +58,19 @@ class Scale:
                 free = place + len(label) + 1
             tick += 1
         return "".join(cells)
+
+
+def _near(intervals: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """All but the last ones, at most a third, that would squeeze the others into a quarter of the scale."""
+    least = max(2, math.ceil(len(intervals) * 2 / 3))
+    for count in range(least, len(intervals)):
+        if _span(intervals[: count + 1]) > FAR * _span(intervals[:count]) > 0:
+            return intervals[:count]
+    return intervals
+
+
+def _span(intervals: Sequence[tuple[float, float]]) -> float:
+    return max(ends[1] for ends in intervals) - min(ends[0] for ends in intervals)
 
 
 def _round_step(step: float) -> float:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from core.domain import Run, RunState
-from sap_tui.text import MUTED
+from sap_tui.text import MUTED, plain
 
-EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEVELS = "▁▂▃▄▅▆▇█"
 # Sign and colour of every word that `Run.shown` can be.
 STATES = {
@@ -28,8 +27,17 @@ STATES = {
 
 
 def state_label(run: Run) -> Content:
+    return _label(run, run.shown)
+
+
+def phase_label(run: Run) -> Content:
+    """The state; for a run at work what it does."""
+    return _label(run, run.phase if run.shown == "running" and run.phase else run.shown)
+
+
+def _label(run: Run, word: str) -> Content:
     sign, colour = STATES[run.shown]
-    return Content.assemble((sign, colour), " ", (run.shown, colour if run.shown != "done" else ""))
+    return Content.assemble((sign, colour), " ", plain(word, colour if run.shown != "done" else ""))
 
 
 def share_done(run: Run) -> float:
@@ -41,11 +49,10 @@ def share_done(run: Run) -> float:
 
 
 def progress_bar(share: float, width: int, colour: str = "$accent") -> Content:
-    """A bar of exactly `width` cells, drawn to an eighth of a cell."""
-    eighths = round(share * width * 8)
-    full, rest = divmod(eighths, 8)
-    text = "█" * full + (EIGHTHS[rest] if rest else "")
-    return Content.styled(text.ljust(width), f"{colour} on $track")
+    """A bar of exactly `width` cells, drawn to half a cell."""
+    full, half = divmod(round(share * width * 2), 2)
+    done = "━" * full + "╸" * half
+    return Content.assemble((done, colour), ("─" * (width - len(done)), "$track"))
 
 
 def run_bar(run: Run, width: int) -> Content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from core.domain import Interval, RankRow
@@ -20,17 +21,20 @@ def ranking_columns(report: RankingReport | None, plot_width: int = 0) -> tuple[
     """The columns of a report; with the plot's width its title is the axis."""
     if report is None:
         return (Column("strategy", "", 20), Column("plot", "", LEAST_PLOT_WIDTH, stretch=True))
-    names = [*(row.strategy for row in report.ranking.rows), *report.ranking.left_out]
-    longest = min(30, max(len(name) for name in names))
-    axis = _scale(report, plot_width).axis() if plot_width else ""
+    titles = ["", report.ranking.metric, "", "95% interval", *(metric.id for metric in _others(report)), "P(best)", "n"]
+    cells = [record.cells for record in ranking_records(report, plot_width)]
+    widths = [max(cell_len(title), *(row[place].cell_length for row in cells)) for place, title in enumerate(titles)]
     return (
-        Column("strategy", f"{'rank':>{PLACE_WIDTH}}   strategy", PLACE_WIDTH + 3 + max(12, longest)),
-        Column("score", report.ranking.metric, 8, "right"),
-        Column("plot", axis, LEAST_PLOT_WIDTH, stretch=True),
-        Column("interval", "95% interval", 16),
-        *(Column(metric.id, metric.id, 8, "right") for metric in _others(report)),
-        Column("best", "P(best)", 7, "right"),
-        Column("questions", "n", 5, "right"),
+        Column("strategy", f"{'rank':>{PLACE_WIDTH}}   strategy", max(20, min(40, widths[0]))),
+        Column("score", report.ranking.metric, widths[1], "right"),
+        Column("plot", _scale(report, plot_width).axis() if plot_width else "", LEAST_PLOT_WIDTH, stretch=True),
+        Column("interval", "95% interval", widths[3]),
+        *(
+            Column(metric.id, metric.id, width, "right")
+            for metric, width in zip(_others(report), widths[4:], strict=False)
+        ),
+        Column("best", "P(best)", widths[-2], "right"),
+        Column("questions", "n", widths[-1], "right"),
     )
 
 
@@ -46,10 +50,10 @@ def ranking_records(report: RankingReport | None, plot_width: int) -> list[Recor
 
 
 def score_details(report: RankingReport, row: RankRow) -> Content:
-    """Everything that the ranking says about one strategy."""
+    """Everything that the ranking says about one strategy, in numbers."""
     by = next(metric for metric in report.metrics if metric.id == report.ranking.metric)
     scores = [(metric.id, _with_interval(row.scores.get(metric.id), metric)) for metric in report.metrics]
-    standing = fields(
+    return fields(
         [
             ("rank", Content(_place(row))),
             ("P(best)", Content(f"{row.p_best:.2f}")),
@@ -59,12 +63,18 @@ def score_details(report: RankingReport, row: RankRow) -> Content:
             ("p value", Content(f"{row.p_value:.4f}, Holm-adjusted" if row.p_value is not None else "")),
         ]
     )
-    meanings = [
-        Content.assemble((f"\n{metric.label} ({metric.id})\n", "$primary bold"), f"{metric.description} "
-                         f"{metric.direction.capitalize()} is better. ", (metric.source, MUTED))
+
+
+def metric_meanings(report: RankingReport) -> Content:
+    """What the run's metrics measure and where they come from."""
+    return Content("\n").join(
+        Content.assemble(
+            (f"{metric.label} ({metric.id})\n", "$primary bold"),
+            f"{metric.description} {metric.direction.capitalize()} is better. ",
+            (f"{metric.source}\n", MUTED),
+        )
         for metric in report.metrics
-    ]  # fmt: skip
-    return Content("\n").join([standing, *meanings])
+    )
 
 
 def _record(report: RankingReport, row: RankRow, scale: Scale) -> Record:
@@ -75,7 +85,7 @@ def _record(report: RankingReport, row: RankRow, scale: Scale) -> Record:
     return Record(
         row.strategy,
         (
-            Content.assemble(f"{_place(row):>{PLACE_WIDTH}} ", (_sign(report, row), "$accent"), " ", plain(row.strategy)),
+            Content.assemble(f"{_place(row):>{PLACE_WIDTH}} ", _sign(report, row), " ", plain(row.strategy)),
             Content.styled(f"{interval.value:.{by.decimals}f}", f"{colour} bold"),
             _plot(scale, interval, colour),
             Content.styled(f"[{interval.low:.{by.decimals}f}, {interval.high:.{by.decimals}f}]", MUTED),
@@ -97,8 +107,8 @@ def _unranked(report: RankingReport, name: str, reason: str) -> Record:
 
 def _plot(scale: Scale, interval: Interval, colour: str) -> Content:
     bar = scale.bar(interval.low, interval.value, interval.high)
-    point = bar.index("●")
-    return Content(bar).stylize(colour).stylize("bold", point, point + 1)
+    point = bar.find("●")
+    return Content(bar).stylize(colour).stylize("bold", point, point + 1) if point >= 0 else Content.styled(bar, colour)
 
 
 def _colour(report: RankingReport, row: RankRow) -> str:
@@ -108,8 +118,8 @@ def _colour(report: RankingReport, row: RankRow) -> str:
     return "$primary" if row.separable else "$accent"
 
 
-def _sign(report: RankingReport, row: RankRow) -> str:
-    return " " if row.separable or len(report.ranking.rows) == 1 else "="
+def _sign(report: RankingReport, row: RankRow) -> Content:
+    return Content.styled(" " if row.separable or len(report.ranking.rows) == 1 else "=", "$accent")
 
 
 def _place(row: RankRow) -> str:
@@ -128,5 +138,7 @@ def _scale(report: RankingReport, width: int) -> Scale:
 def _with_interval(interval: Interval | None, metric: Metric, sign: str = "") -> Content:
     if interval is None:
         return Content.styled("no value", MUTED)
-    value, low, high = (f"{number:{sign}.{metric.decimals}f}" for number in (interval.value, interval.low, interval.high))
+    value, low, high = (
+        f"{number:{sign}.{metric.decimals}f}" for number in (interval.value, interval.low, interval.high)
+    )
     return Content.assemble(value, (f"  [{low}, {high}]", MUTED))

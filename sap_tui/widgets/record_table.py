@@ -59,6 +59,9 @@ class RecordTable(ScrollView, can_focus=True):
     class Moved(Highlighted):
         """The user moved the cursor."""
 
+    class Resized(Message):
+        """Columns that stretch may have another width now."""
+
     class Sorted(Message):
         """Another order is wanted; `column` is None for the natural one."""
 
@@ -66,8 +69,8 @@ class RecordTable(ScrollView, can_focus=True):
             super().__init__()
             self.table, self.column, self.backwards = table, column, backwards
 
-    def __init__(self, columns: Sequence[Column], *, id: str, sortable: bool = True) -> None:
-        super().__init__(id=id)
+    def __init__(self, columns: Sequence[Column], *, table_id: str, sortable: bool = True) -> None:
+        super().__init__(id=table_id)
         self._columns = tuple(columns)
         self._source: RowSource = Rows()
         self._painted: dict[int, Record] = {}
@@ -211,7 +214,7 @@ class RecordTable(ScrollView, can_focus=True):
 
     def _sort_by_title(self, x: int) -> None:
         end = MARK_WIDTH
-        for column, width in zip(self._columns, self._widths, strict=True):
+        for column, width in zip(self._columns, self.widths(self._columns), strict=True):
             end += width + GAP
             if x + (self.scroll_offset.x if column is not self._columns[0] else 0) < end and column.title.strip():
                 return self._sort(column.id, not self.sort_backwards if column.id == self.sort_column else False)
@@ -220,27 +223,27 @@ class RecordTable(ScrollView, can_focus=True):
         self.virtual_size = Size(self._full_width, len(self._source) + 1)
         self._scroll_columns(0)
         self._scroll_to_cursor()
+        self.post_message(self.Resized())
 
-    @property
-    def _widths(self) -> list[int]:
-        fixed = MARK_WIDTH + sum(column.width + GAP for column in self._columns)
-        stretching = [column for column in self._columns if column.stretch]
+    def widths(self, columns: Sequence[Column]) -> list[int]:
+        """Cells that columns would have in this table now."""
+        fixed = MARK_WIDTH + sum(column.width + GAP for column in columns)
+        stretching = [column for column in columns if column.stretch]
         spare = max(0, self.size.width - fixed) // max(1, len(stretching))
-        return [column.width + (spare if column.stretch else 0) for column in self._columns]
+        return [column.width + (spare if column.stretch else 0) for column in columns]
+
+    def width_of(self, column_id: str, columns: Sequence[Column]) -> int:
+        """Cells that one of these columns would have."""
+        widths = self.widths(columns)
+        return next(width for column, width in zip(columns, widths, strict=True) if column.id == column_id)
 
     @property
     def _full_width(self) -> int:
-        return MARK_WIDTH + sum(width + GAP for width in self._widths)
-
-    def width_of(self, column_id: str) -> int:
-        """Cells that the column has now."""
-        return next(
-            width for column, width in zip(self._columns, self._widths, strict=True) if column.id == column_id
-        )
+        return MARK_WIDTH + sum(width + GAP for width in self.widths(self._columns))
 
     def render_line(self, y: int) -> Strip:
         if y == 0:
-            return self._strip(Content(), self._titles(), self._style("header"))
+            return self._header()
         index = self.scroll_offset.y + y - 1
         if not len(self._source):
             return self._empty_line(y)
@@ -249,6 +252,15 @@ class RecordTable(ScrollView, can_focus=True):
         record = self._painted[index] = self._source[index]
         parts = ["heading"] * record.heading + ["cursor"] * (index == self._cursor)
         return self._strip(self._mark(record), record.cells, self._style(*parts))
+
+    def _header(self) -> Strip:
+        """The titles, with a sign at the right end while there are more columns."""
+        style = self._style("header")
+        line = self._strip(Content(), self._titles(), style)
+        if self._full_width - GAP - self.scroll_offset.x <= self.size.width:
+            return line
+        more = self._drawn(Content.styled(" ›", "$primary"), style)
+        return Strip.join([line.crop(0, self.size.width - more.cell_length), more])
 
     def _style(self, *parts: str) -> Style:
         return self.get_visual_style(*(f"record-table--{part}" for part in parts))
@@ -274,15 +286,17 @@ class RecordTable(ScrollView, can_focus=True):
 
     def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:
         """The line: mark and first column stay, the others are cut at the scrolled place."""
-        width, scrolled = self.size.width, self.scroll_offset.x
+        widths, spare = self.widths(self._columns), len(self._columns) - len(cells)
+        stays = MARK_WIDTH + widths[0] + GAP
+        widths[: spare + 1] = [sum(widths[: spare + 1]) + GAP * spare]
+        aligns = ["left", *(column.align for column in self._columns[spare + 1 :])]
         pieces = [
-            _fitted(cell, column_width, column.align).append(" " * GAP)
-            for cell, column, column_width in zip(cells, self._columns, self._widths, strict=True)
+            _fitted(cell, width, align).append(" " * GAP)
+            for cell, width, align in zip(cells, widths, aligns, strict=True)
         ]
-        fixed = mark.truncate(MARK_WIDTH, pad=True).append(pieces[0])
-        rest = self._drawn(Content().join(pieces[1:]), style).crop(scrolled)
-        line = Strip.join([self._drawn(fixed, style), rest])
-        return line.adjust_cell_length(width, style.rich_style)
+        line = self._drawn(Content().join([mark.truncate(MARK_WIDTH, pad=True), *pieces]), style)
+        shown = Strip.join([line.crop(0, stays), line.crop(stays + self.scroll_offset.x)])
+        return shown.adjust_cell_length(self.size.width, style.rich_style)
 
     def _drawn(self, content: Content, style: Style) -> Strip:
         parse = self.app.stylesheet.parse_style

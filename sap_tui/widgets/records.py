@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from textual.content import Content
@@ -11,7 +11,7 @@ from textual.content import Content
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of at least `width` cells; those with `stretch` share what is left."""
+    """A column of `width` cells; those with `stretch` have at least that many and share what is left."""
 
     id: str
     title: str
@@ -22,14 +22,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row. `key` keeps cursor and marks on it when rows move; `heading` sets it off and takes no mark."""
+    """A row. `key` keeps cursor and marks on it when rows move; a `heading` is set off and takes no mark.
+
+    With fewer cells than columns the first cell stretches over the columns that have none.
+    """
 
     key: Hashable
     cells: tuple[Content, ...]
     heading: bool = False
 
     def looks_like(self, other: Record) -> bool:
-        return self.heading == other.heading and all(
+        return len(self.cells) == len(other.cells) and all(
             one.is_same(two) for one, two in zip(self.cells, other.cells, strict=True)
         )
 
@@ -61,3 +64,19 @@ class Rows:
 
     def position(self, key: Hashable) -> int | None:
         return self._positions.get(key)
+
+
+SORT_ARROW = 2
+
+
+def fitted(columns: Sequence[Column], records: Sequence[Record]) -> list[Column]:
+    """The columns no wider than what stands in them; those that stretch stay as they are."""
+    rows = [record.cells for record in records if len(record.cells) == len(columns)]
+    needed = [
+        max([len(column.title) + SORT_ARROW if column.title else 1, *(row[place].cell_length for row in rows)])
+        for place, column in enumerate(columns)
+    ]
+    return [
+        column if column.stretch else replace(column, width=min(column.width, width))
+        for column, width in zip(columns, needed, strict=True)
+    ]

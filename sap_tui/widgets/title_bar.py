@@ -11,10 +11,11 @@ from textual.widgets import Static
 
 from sap_tui.bridge import Snapshot
 from sap_tui.text import MUTED, joined, plain
+from sap_tui.widgets.progress import STATES
 
+NARROW = 100
 TABS = (("catalogue", "1", "Catalogue"), ("live", "2", "Runs"), ("ranking", "3", "Ranking"))
-COUNTED = (("running", "$accent"), ("queued", MUTED), ("paused", "$warning"), ("interrupted", "$warning"),
-           ("stalled", "$warning"), ("waiting", "$warning"), ("failed", "$error"))  # fmt: skip
+COUNTED = [(word, STATES[word][1]) for word in ("running", "queued", "paused", "interrupted", "stalled", "waiting", "failed")]
 
 
 class Tab(Static):
@@ -38,7 +39,8 @@ class TitleBar(Horizontal):
         & > .tab { width: auto; padding: 0 1; color: $foreground-muted; }
         & > .tab.-here { color: $foreground; background: $surface; text-style: bold; }
         & > .tab:hover { color: $foreground; }
-        & > .place { width: 1fr; padding: 0 2; text-align: right; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > .place { width: 1fr; padding: 0 1; text-align: right; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > .counts { width: auto; padding: 0 1; }
     }
     """
 
@@ -54,14 +56,20 @@ class TitleBar(Horizontal):
             tab.set_class(mode == self._mode, "-here")
             yield tab
         yield Static(self._place, classes="place")
+        yield Static(Content(), classes="counts")
 
     def show(self, snapshot: Snapshot) -> None:
         words = [run.shown for run in snapshot.runs]
-        counts = [Content.styled(f"{words.count(word)} {word}", colour) for word, colour in COUNTED if word in words]
-        content = joined([self._place, *counts])
-        place = self.query_one(".place", Static)
-        if not isinstance(place.content, Content) or not content.is_same(place.content):
-            place.update(content)
+        narrow = self.app.size.width < NARROW
+        counts = [
+            Content.styled(f"{STATES[word][0]} {words.count(word)}" if narrow else f"{words.count(word)} {word}", colour)
+            for word, colour in COUNTED
+            if word in words
+        ]
+        content, shown = joined(counts), self.query_one(".counts", Static)
+        if not isinstance(shown.content, Content) or not content.is_same(shown.content):
+            shown.display = bool(counts)
+            shown.update(content)
 
 
 def _short(path: Path) -> str:

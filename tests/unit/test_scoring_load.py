@@ -21,6 +21,7 @@ from core.domain import TokenScores, Turn
 from core.errors import RunError
 from core.scoring.hf.engine import HuggingFaceEngine
 from core.scoring.hf.load import load_encoder, load_engine
+from core.scoring.hf.tiers import OneByOne
 from core.scoring.protocol import EngineSettings, ScoringGroup
 from tests.conftest import ROOT, TINY_MODEL
 from tests.unit.scoring_models import engine_of, random_model
@@ -174,6 +175,25 @@ def test_the_encoder_needs_no_weights(folder: Path) -> None:
     assert encoder.max_context_tokens == engine.max_context_tokens == 512
 
 
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (AssertionError("N must be divisible by block_n"), RunError),
+        (RuntimeError("not implemented for 'Half'"), RunError),
+        (torch.OutOfMemoryError("CUDA out of memory"), MemoryError),
+    ],
+)
+def test_a_model_that_does_not_compute_is_found_at_load(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, expected: type[Exception]
+) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(OneByOne, "score", broken)
+    with pytest.raises(expected):
+        engine_of(folder)
+
+
 def make_adapter(model: Path, adapter: Path, target: str = "q_proj") -> Path:
     torch.manual_seed(3)
     config = peft.LoraConfig(r=4, target_modules=[target], task_type="CAUSAL_LM", init_lora_weights=False)
@@ -197,10 +217,10 @@ def test_an_adapter_changes_the_scores(folder: Path, tmp_path: Path, target: str
     assert not np.allclose(log_probabilities(engine_of(folder)), expected, atol=1e-3)
 
 
-def test_an_adapter_on_a_quantized_model(folder: Path, tmp_path: Path) -> None:
-    adapter = make_adapter(folder, tmp_path / "adapter")
-    adapted = log_probabilities(engine_of(folder, quantization="nf4", adapter=str(adapter)))
-    plain = log_probabilities(engine_of(folder, quantization="nf4"))
+def test_an_adapter_on_a_quantized_model(tmp_path: Path) -> None:
+    adapter = make_adapter(TINY_MODEL, tmp_path / "adapter")
+    adapted = log_probabilities(engine_of(TINY_MODEL, quantization="nf4", adapter=str(adapter)))
+    plain = log_probabilities(engine_of(TINY_MODEL, quantization="nf4"))
     assert np.isfinite(adapted).all()
     assert not np.allclose(adapted, plain, atol=1e-3)
 

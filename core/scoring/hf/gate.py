@@ -19,6 +19,7 @@ PROBE_TEXT = (
 _CONTEXT_TOKENS = 48
 _LONGEST_WINDOW_TESTED = 2048
 _RESPONSE_TOKENS = (96, 61)
+_FAILURES = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,30 @@ def gate_for(quantization: str, dtype: str, device: str) -> Gate:
 
 
 def agrees(tier: Tier, reference: Tier, probe: tuple[list[int], list[list[int]]], gate: Gate) -> bool:
-    """Whether the tier's log-probabilities of the probe's responses pass the gate."""
+    """Whether the tier's log-probabilities of the probe's responses pass the gate.
+
+    Raises RunError where even the reference fails, MemoryError where it does not fit into the GPU now.
+    """
     context, responses = probe
     with torch.inference_mode():
-        wanted = reference.score(context, responses, detail=False)
+        wanted = _reference_scores(reference, context, responses)
         try:
             found = tier.score(context, responses, detail=False)
-        except (RuntimeError, AttributeError, TypeError, ValueError, LookupError):
+        except _FAILURES:
             return False
     return all(_passes(own[0] - true[0], gate) for own, true in zip(found, wanted, strict=True))
+
+
+def _reference_scores(reference: Tier, context: list[int], responses: list[list[int]]) -> list[torch.Tensor]:
+    try:
+        return reference.score(context, responses, detail=False)
+    except torch.OutOfMemoryError as error:
+        raise MemoryError("The model is loaded, but there is no memory left to compute with it.") from error
+    except _FAILURES as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise RunError(
+            f"The model does not compute here: {lines[0]}", "Try another dtype, quantization or device."
+        ) from error
 
 
 def _passes(difference: torch.Tensor, gate: Gate) -> bool:

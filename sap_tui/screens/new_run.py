@@ -1,0 +1,224 @@
+"""The form of a new run: shows what it costs, what exists already and the equal command before anything starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Button, Footer, Input, Static
+
+from core.jobs.gpu import gpus
+from core.metrics.registry import METRICS, default_metrics
+from sap_tui.commands.progress import duration
+from sap_tui.text import MUTED, joined, plain
+from sap_tui.twin import ask, command_line, option
+from sap_tui.widgets.choices import Choices
+from sap_tui.widgets.dialogs import Dialog
+from sap_tui.widgets.form import PathSuggester, labelled
+from sap_tui.words import counted, gibibytes
+
+if TYPE_CHECKING:
+    from sap_tui.app import SapApp
+
+TYPING_PAUSE_SECONDS = 0.7
+QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+EXTRAS = (("download", "download if missing"), ("no-answer-filter", "no answer filter"))
+LONGEST_LIST = 4
+MOVES = "tab next · ← → choose · space take · enter start"
+
+
+class NewRunForm(Dialog[None]):
+    """`strategies` are the marked ones; without any the run takes all of the task that have responses."""
+
+    CSS_PATH = "new_run.tcss"
+    if TYPE_CHECKING:
+        app: SapApp
+
+    def __init__(self, task: str, strategies: Sequence[str]) -> None:
+        super().__init__()
+        self._task_name = task
+        self._strategies = strategies
+        self._typing_pause: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        settings = self.app.settings
+        models = self._models()
+        with VerticalScroll(classes="window", can_focus=False) as window:
+            window.border_title = Content("New run")
+            yield labelled("strategies", Static(self._what()))
+            first = settings.model or (models[0][0] if models else "")
+            paths = tuple(value for value, _ in models)
+            yield labelled("target model", Input(first, id="model", compact=True, suggester=PathSuggester(paths),
+                           placeholder="a model folder, a .gguf file or a hub id", select_on_focus=False))  # fmt: skip
+            if models:
+                yield labelled("", Choices(models, field="recent", chosen=[first]))
+            yield labelled(
+                "quantization", Choices(_same(QUANTIZATIONS), field="quantization", chosen=[settings.quantization])
+            )
+            yield labelled("dtype", Choices(_same(DTYPES), field="dtype", chosen=["auto"]))
+            yield labelled("device", Choices(_same(("auto", "cpu")), field="device", chosen=[settings.device]))
+            yield labelled("metrics", Choices(_same(METRICS), field="metrics", chosen=default_metrics(), several=True))
+            yield labelled(
+                "samples",
+                Input(str(settings.samples), id="samples", compact=True),
+                Static(Content("examples"), classes="between"),
+                Input(str(settings.examples), id="examples", compact=True),
+                Static(Content("seed"), classes="between"),
+                Input("", id="seed", compact=True, placeholder="first ones"),
+            )
+            yield labelled("options", Choices(EXTRAS, field="extras", several=True))
+            yield Static(id="estimate", classes="remark")
+            yield Static(id="command", classes="remark")
+            with Horizontal(classes="buttons"):
+                yield Static(Content(MOVES), classes="moves")
+                yield Button(Content("Start"), id="start", variant="primary", compact=True)
+                yield Button(Content("Cancel"), id="cancel", compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#model", Input).focus()
+        self._find_devices()
+        self._changed()
+
+    def _what(self) -> Content:
+        names = [plain(name) for name in self._strategies[:LONGEST_LIST]]
+        more = len(self._strategies) - len(names)
+        if not names:
+            with_responses = [one for one in self.app.snapshot.strategies_of(self._task_name) if one.responses]
+            return Content.assemble(plain(self._task_name), (f", all {len(with_responses)} with responses", MUTED))
+        listed = joined([*names, Content(f"and {more} more" if more else "")], ", ")
+        return Content.assemble(plain(self._task_name), (f", {len(self._strategies)} marked: ", MUTED), listed)
+
+    def _models(self) -> list[tuple[str, str]]:
+        """Value and label of the models used last; where none was yet, the bundled tiny one."""
+        recent = [(name if "/" in name else path, name) for name, path in self.app.snapshot.models[:LONGEST_LIST]]
+        if recent:
+            return recent
+        from sap_tui.commands.demo import sample_data
+
+        return [(str(sample_data() / "tiny-model"), "the bundled tiny model")]
+
+    @work(thread=True, group="devices", exit_on_error=False)
+    def _find_devices(self) -> None:
+        found = [
+            (gpu.device, f"{gpu.device} {gpu.name}, {gibibytes(gpu.free)} of {gibibytes(gpu.total)} free")
+            for gpu in gpus()
+        ]
+        if found:
+            self.app.call_from_thread(self._show_devices, [*_same(("auto", "cpu")), *found])
+
+    def _show_devices(self, options: Sequence[tuple[str, str]]) -> None:
+        choices = self.query_one("#device", Choices)
+        choices.set_options(options, choices.values or [self.app.settings.device])
+
+    def on_input_changed(self) -> None:
+        self._changed()
+
+    def on_choices_changed(self, event: Choices.Changed) -> None:
+        if event.choices.id == "recent":
+            self.query_one("#model", Input).value = event.choices.value
+        self._changed()
+
+    def _changed(self) -> None:
+        """Show the command at once, and the estimate when the typing pauses."""
+        line = command_line(self.app.catalogue, self._arguments())
+        self.query_one("#command", Static).update(Content.assemble(("The same from a shell:\n", MUTED), plain(line)))
+        self.workers.cancel_group(self, "estimate")
+        self._say("")
+        if self._typing_pause:
+            self._typing_pause.stop()
+        self._typing_pause = self.set_timer(TYPING_PAUSE_SECONDS, self._start_estimate)
+
+    def _start_estimate(self) -> None:
+        if self._text("model"):
+            self._say("Estimating …")
+            self.run_worker(self._estimate(), group="estimate", exclusive=True)
+        else:
+            self._say("Name the model that you are going to fine-tune.", "$warning")
+
+    async def _estimate(self) -> None:
+        arguments = [each for each in self._arguments() if each != "--download"]
+        answer = await ask(self.app.catalogue, *arguments, "--dry-run", "--json")
+        if answer.code:
+            self._say(answer.problem, "$error")
+        else:
+            self.query_one("#estimate", Static).update(estimate_words(json.loads(answer.stdout)))
+
+    def _say(self, text: str, style: str = MUTED) -> None:
+        self.query_one("#estimate", Static).update(plain(text or " ", style))
+
+    def _arguments(self) -> list[str]:
+        """The arguments of the equal command; what is as it would be anyway is left out."""
+        arguments = ["score", *option("task", self._task_name), *option("model", self._text("model"))]
+        for name in self._strategies:
+            arguments += option("strategy", name)
+        metrics = self.query_one("#metrics", Choices).values
+        if tuple(metrics) != default_metrics():
+            arguments += [part for metric in metrics for part in option("metric", metric)]
+        for name, usual in (("samples", "50"), ("examples", "2"), ("seed", "")):
+            if self._text(name) != usual:
+                arguments += option(name, self._text(name))
+        for name, usual in (("quantization", "none"), ("dtype", "auto"), ("device", "auto")):
+            if (value := self.query_one(f"#{name}", Choices).value) != usual:
+                arguments += option(name, value)
+        return arguments + [f"--{name}" for name in self.query_one("#extras", Choices).values]
+
+    def _text(self, name: str) -> str:
+        return self.query_one(f"#{name}", Input).value.strip()
+
+    def on_input_submitted(self) -> None:
+        self._start()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "start":
+            self._start()
+        else:
+            self.action_close()
+
+    def _start(self) -> None:
+        if not self._text("model"):
+            self._say("Name the model that you are going to fine-tune.", "$error")
+        elif not any(worker.group == "start" and not worker.is_finished for worker in self.app.workers):
+            if self._typing_pause:
+                self._typing_pause.stop()
+            self.workers.cancel_group(self, "estimate")
+            self.run_worker(self._queue(), group="start")
+
+    async def _queue(self) -> None:
+        self._say("Starting …")
+        answer = await ask(self.app.catalogue, *self._arguments(), "--json")
+        if answer.code:
+            self._say(answer.problem, "$error")
+            return
+        self.dismiss(None)
+        self.app.run_started(int(json.loads(answer.stdout)["run"]))
+
+
+def estimate_words(estimate: dict[str, Any]) -> Content:
+    """What `score --dry-run --json` found, as a few lines."""
+    reused = f", {estimate['reused']:,} exist already" if estimate["reused"] else ""
+    scores = (
+        f"{counted(estimate['strategies'], 'strategy')} on {counted(estimate['questions'], 'question')}: "
+        f"{counted(estimate['to_score'], 'score')} to compute{reused}"
+    )
+    seconds = estimate["seconds"]
+    time = "time unknown before the first run" if seconds is None else f"about {duration(seconds)}"
+    cost = f"{counted(estimate['tokens'], 'token')}, {gibibytes(estimate['memory_bytes'])} of memory, {time}"
+    first = (
+        f"The model answers {counted(estimate['predictions'], 'question')} first." if estimate["predictions"] else ""
+    )
+    skipped = ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in estimate["failed"].items())
+    lines = [Content(scores), Content(cost), Content.styled(first, MUTED)]
+    lines.append(plain(f"Cannot be scored: {skipped}" if skipped else "", "$warning"))
+    return Content("\n").join([line for line in lines if line.plain])
+
+
+def _same(values: Sequence[str] | dict[str, Any]) -> list[tuple[str, str]]:
+    return [(value, value) for value in values]

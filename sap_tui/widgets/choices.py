@@ -1,0 +1,97 @@
+"""A line of options to choose one or several from, with the arrow keys and space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from sap_tui.text import MUTED, plain
+
+
+class Choices(Widget, can_focus=True):
+    """Options as (value, label). Of one kind the cursor is the choice; with `several`, space takes and leaves each."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", "Previous", show=False),
+        Binding("right,l", "move(1)", "Next", show=False),
+        Binding("space", "take", "Take or leave", show=False),
+    ]
+    DEFAULT_CSS = "Choices { height: auto; width: 1fr; } Choices:focus { background: $row-cursor; }"
+
+    class Changed(Message):
+        def __init__(self, choices: Choices) -> None:
+            super().__init__()
+            self.choices = choices
+
+        @property
+        def control(self) -> Choices:
+            return self.choices
+
+    def __init__(
+        self, options: Sequence[tuple[str, str]], *, field: str, chosen: Iterable[str] = (), several: bool = False
+    ) -> None:
+        super().__init__(id=field)
+        self._several = several
+        self._cursor = 0
+        self.chosen: set[str] = set()
+        self.set_options(options, chosen)
+
+    def set_options(self, options: Sequence[tuple[str, str]], chosen: Iterable[str] = ()) -> None:
+        self._options = tuple(options)
+        self.chosen = set(chosen)
+        if not self._several:
+            places = [place for place, (value, _) in enumerate(options) if value in self.chosen]
+            self._cursor = places[0] if places else 0
+        self.refresh(layout=True)
+
+    @property
+    def values(self) -> list[str]:
+        """What is chosen, in the order of the options."""
+        if self._several:
+            return [value for value, _ in self._options if value in self.chosen]
+        return [self._options[self._cursor][0]] if self._options else []
+
+    @property
+    def value(self) -> str:
+        return next(iter(self.values), "")
+
+    def render(self) -> Content:
+        return Content("  ").join([self._option(place) for place in range(len(self._options))])
+
+    def _option(self, place: int) -> Content:
+        value, label = self._options[place]
+        taken = value in self.chosen if self._several else place == self._cursor
+        style = "$primary bold" if taken else MUTED
+        if self._several and self.has_focus and place == self._cursor:
+            style += " underline"
+        sign = ("☑ " if taken else "☐ ") if self._several else ("● " if taken else "○ ")
+        return Content.assemble((sign, style), plain(label, style))
+
+    def action_move(self, step: int) -> None:
+        place = max(0, min(len(self._options) - 1, self._cursor + step))
+        if place != self._cursor:
+            self._cursor = place
+            self.refresh()
+            if not self._several:
+                self.post_message(self.Changed(self))
+
+    def action_take(self) -> None:
+        if self._several and self._options:
+            self.chosen ^= {self._options[self._cursor][0]}
+            self.refresh()
+            self.post_message(self.Changed(self))
+
+    def on_click(self, event: events.Click) -> None:
+        start = 0
+        for place, (_, label) in enumerate(self._options):
+            end = start + 2 + plain(label).cell_length
+            if start <= event.x < end:
+                self.action_move(place - self._cursor)
+                self.action_take()
+            start = end + 2

@@ -1,0 +1,44 @@
+"""A form in a window: labelled lines, a remark under them, and the button that does it."""
+
+from __future__ import annotations
+
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.suggester import Suggester
+from textual.widget import Widget
+from textual.widgets import Label
+
+
+def labelled(label: str, *values: Widget) -> Horizontal:
+    """A line of a form."""
+    for value in values:
+        value.add_class("value")
+    return Horizontal(Label(Content(label), classes="label"), *values, classes="line")
+
+
+class PathSuggester(Suggester):
+    """Completes paths of files and folders, after those that were given."""
+
+    def __init__(self, first: tuple[str, ...] = ()) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._first = first
+
+    async def get_suggestion(self, value: str) -> str | None:
+        known = next((path for path in self._first if path.startswith(value)), None)
+        return known or _completed(value)
+
+
+def _completed(value: str) -> str | None:
+    import os
+
+    folder, _, start = value.rpartition("/")
+    where = os.path.expanduser(f"{folder}/") if folder or value.startswith("/") else "."
+    if not start:
+        return None
+    try:
+        with os.scandir(where) as entries:
+            names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+    except OSError:
+        return None
+    found = next((name for name in names if name.startswith(start)), None)
+    return None if found is None else value[: len(value) - len(start)] + found

@@ -1,0 +1,153 @@
+"""How the app starts, ends, reads, copies and fails."""
+
+from __future__ import annotations
+
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings, state_folder
+from sap_tui.app import SapApp
+from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
+from sap_tui.crash import crash_line, redacted
+from sap_tui.twin import Answer, command_line, option
+from tests.conftest import wait_until
+from tests.ui.conftest import Opener, change
+
+CRASHING = """
+import sys
+from pathlib import Path
+import sap_tui.app
+def broken(self):
+    local = "canary in a local variable".replace(" ", "-")
+    raise RuntimeError("broken on purpose")
+sap_tui.app.SapApp.on_mount = broken
+sys.exit(sap_tui.app.open_app(Path(sys.argv[1])))
+"""
+
+
+def in_terminal(command: list[str], **environment: str) -> tuple[int, str]:
+    """Exit code and output of a command whose terminal is a pty."""
+    leader, follower = pty.openpty()
+    streams = {"stdin": follower, "stdout": follower, "stderr": follower}
+    with subprocess.Popen(command, **streams, env={**os.environ, **environment}) as process:
+        os.close(follower)
+        output = b""
+        while True:
+            try:
+                chunk = os.read(leader, 65_536)
+            except OSError:
+                break
+            if not chunk:
+                break
+            output += chunk
+        process.wait(timeout=30)
+    os.close(leader)
+    return process.returncode, output.decode("utf-8", "replace")
+
+
+def test_a_fault_of_ours_is_one_line_a_private_log_and_exit_code_1(catalogue: Path) -> None:
+    code, output = in_terminal(
+        [sys.executable, "-c", CRASHING, str(catalogue)], TERM="xterm-256color", MY_API_KEY="canary-in-environment"
+    )
+    assert code == 1
+    assert "a fault of the program ended it (RuntimeError)" in output
+    assert "canary-in-a-local-variable" not in output
+    assert "Traceback" not in output
+    (log,) = (state_folder(catalogue) / "logs").glob("app-crash-*.log")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    text = log.read_text()
+    assert "broken on purpose" in text
+    assert "canary-in-a-local-variable" not in text
+
+
+def test_secrets_of_the_environment_are_not_in_a_crash_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_TOKEN", "s3cret-value")
+    line = crash_line(tmp_path / "c.db", ValueError("with s3cret-value inside\x1b[2J"))
+    (log,) = (tmp_path / "c.db.d" / "logs").glob("*.log")
+    assert "s3cret-value" not in log.read_text()
+    assert "<CANARY_TOKEN>" in log.read_text()
+    assert "\x1b" not in log.read_text() + line
+    assert redacted("nothing") == "nothing"
+
+
+async def test_the_theme_goes_to_and_fro(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("T")
+        assert session.app.theme == "sap-light"
+        await session.press("T")
+        assert session.app.theme == "sap-dark"
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "nord", "textual-ansi", "sap-light", "no-such-theme"])
+async def test_every_theme_can_be_set(theme: str, scored: Path) -> None:
+    app = SapApp(scored, Settings(theme=theme))
+    async with app.run_test() as pilot:
+        await pilot.press("2", "n", "escape", "3")
+        assert app.theme == (theme if theme in app.available_themes else "sap-dark")
+
+
+async def test_it_can_open_on_the_ranking_of_a_run(scored: Path, opened: Opener) -> None:
+    async with opened(scored, screen="ranking", run=1) as session:
+        await session.until(lambda: "Run 1 ·" in session.text() and len(session.table.source) == 2)
+
+
+async def test_a_copied_row_is_in_a_file_too(scored: Path, opened: Opener) -> None:
+    async with opened(scored) as session:
+        await session.press("down", "y")
+        file = state_folder(scored) / "last-copy.txt"
+        assert file.read_text().startswith("chatty\t24\t")
+        assert session.said == [f"Sent to the clipboard, and written to {file}"]
+
+
+async def test_every_screen_is_reached_from_every_other(scored: Path, opened: Opener) -> None:
+    async with opened(scored) as session:
+        for key, name in (("2", "live"), ("3", "ranking"), ("1", "catalogue"), ("3", "ranking"), ("2", "live")):
+            await session.press(key)
+            assert session.app.current_mode == name
+            assert session.app.focused is session.table
+
+
+async def test_tabs_are_there_for_the_mouse(scored: Path, opened: Opener) -> None:
+    async with opened(scored) as session:
+        tabs = list(session.app.screen.query(".tab"))
+        await session.pilot.click(tabs[1])
+        await session.until(lambda: session.app.current_mode == "live")
+
+
+def test_the_bridge_says_nothing_when_nothing_changed(catalogue: Path) -> None:
+    read: list[Snapshot] = []
+    bridge = Bridge(catalogue, lambda message: read.append(message.snapshot), seconds=0.01)
+    bridge.start()
+    try:
+        wait_until(lambda: read)
+        polls = bridge.polls
+        wait_until(lambda: bridge.polls > polls + 20)
+        assert len(read) == 1
+        change(catalogue, "UPDATE strategies SET note = 'new', updated_at = updated_at + 1 WHERE name = 'plain'")
+        wait_until(lambda: len(read) == 2)
+        assert [one.note for one in read[-1].strategies if one.name == "plain"] == ["new"]
+        bridge.watch(strategy=read[-1].strategies[0].id)
+        wait_until(lambda: read[-1].sample is not None)
+    finally:
+        bridge.stop()
+
+
+def test_a_newer_snapshot_replaces_one_that_waits() -> None:
+    assert SnapshotRead(Snapshot()).can_replace(SnapshotRead(Snapshot()))
+
+
+def test_the_equal_command_can_be_typed(tmp_path: Path) -> None:
+    line = command_line(tmp_path / "my catalogue.db", ["score", *option("task", "a b"), *option("note", "-x")])
+    assert line == f"sap-tui --catalogue '{tmp_path}/my catalogue.db' score --task 'a b' --note=-x"
+
+
+def test_the_last_line_of_a_failed_command_is_the_problem() -> None:
+    assert Answer(1, "", "warning\nsap-tui: It broke. Mend it.\n").problem == "It broke. Mend it."
+    assert Answer(1, "", "").problem == "It ended with code 1."
+    assert Answer(0, "", "talk").problem == ""

@@ -1,0 +1,139 @@
+"""The home screen: tasks and strategies, what is known of them, and what an empty one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.store.db import prepare
+from sap_tui.screens.new_run import NewRunForm
+from sap_tui.widgets.dialogs import Confirm
+from tests.ui.conftest import Opener, change, value_of
+
+
+async def test_an_empty_catalogue_says_what_to_do(tmp_path: Path, opened: Opener) -> None:
+    empty = tmp_path / "empty.db"
+    prepare(empty)
+    async with opened(empty) as session:
+        assert "Press i to import" in session.text()
+        await session.press("2")
+        assert "1 and then i to import" in session.text()
+        await session.press("3")
+        assert "Press n to start one, or 1 to import" in session.text()
+        await session.press("n")
+        assert session.said == ["There is nothing to score yet. Press 1 and then i to import a file first."]
+
+
+async def test_strategies_stand_under_their_task(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        assert session.names == ["sums  24 questions", "chatty", "plain"]
+        await session.press("down")
+        text = await session.until(lambda: "Well, let me see" in session.text() and session.text())
+        assert "What is 0 plus 0?" in text
+        assert "chatty.jsonl" in text
+
+
+async def test_rank_and_score_come_from_the_newest_finished_run(scored: Path, opened: Opener) -> None:
+    async with opened(scored, size=(140, 30)) as session:
+        await session.until(lambda: "ranked by" in session.text())
+        line = next(line for line in session.text().splitlines() if " chatty " in line)
+        assert "#1 ✓ done" in line
+
+
+async def test_a_filter_keeps_what_matches_and_escape_shows_all(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("slash", *"chat")
+        assert session.names[1:] == ["chatty"]
+        await session.press("enter")
+        assert session.app.focused is session.table
+        await session.press("slash", "escape")
+        assert len(session.names) == 3
+        await session.press("slash", *"nothing")
+        assert "No strategy holds that text" in session.text()
+
+
+async def test_sorting_goes_round_the_columns(catalogue: Path, opened: Opener) -> None:
+    change(catalogue, "UPDATE strategies SET responses = 5 WHERE name = 'plain'")
+    async with opened(catalogue) as session:
+        await session.press("s", "s")
+        assert session.table.sort_column == "responses"
+        assert session.names[1:] == ["plain", "chatty"]
+        assert "responses ▲" in session.text()
+        await session.press("S")
+        assert session.names[1:] == ["chatty", "plain"]
+
+
+async def test_a_task_row_marks_all_its_strategies(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("space")
+        assert "2 marked" in session.text()
+        await session.press("space")
+        assert "marked" not in session.text()
+
+
+async def test_a_run_takes_the_marked_strategies(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("down", "space", "n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        assert "--strategy chatty" in session.words
+        assert "--strategy plain" not in session.text()
+
+
+async def test_deleting_asks_and_keeps_on_no(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("down", "d")
+        await session.until(lambda: isinstance(session.app.screen, Confirm))
+        assert "Delete chatty of sums with its 24 responses?" in session.text()
+        await session.press("enter")
+        assert value_of(catalogue, "SELECT count(*) FROM strategies WHERE deleted_at IS NULL") == 2
+        await session.press("d")
+        await session.press("tab", "enter")
+        await session.until(lambda: session.names[1:] == ["plain"])
+        assert session.said == ["Deleted chatty."]
+
+
+async def test_what_another_program_imports_appears_by_itself(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        change(catalogue, "INSERT INTO strategies (task, name, created_at, updated_at) VALUES (1, 'later', 1, 1)")
+        await session.until(lambda: "later" in session.names)
+
+
+async def test_the_cursor_stays_on_its_row_when_rows_come_before_it(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("G")
+        before = session.table.cursor_key
+        change(catalogue, "INSERT INTO strategies (task, name, created_at, updated_at) VALUES (1, 'aaa', 1, 1)")
+        await session.until(lambda: "aaa" in session.names)
+        assert session.table.cursor_key == before
+
+
+async def test_a_ranking_that_does_not_exist_yet_is_not_shown(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("r")
+        assert session.app.current_mode == "catalogue"
+        assert session.said == ["No run has scored this task yet. Press n to start one."]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15), (100, 30), (200, 60)])
+async def test_every_size_shows_the_names(size: tuple[int, int], scored: Path, opened: Opener) -> None:
+    async with opened(scored, size=size) as session:
+        assert "chatty" in session.text()
+        await session.pilot.resize_terminal(80, 24)
+        await session.until(lambda: session.table.size.width < 80)
+        assert "chatty" in session.text()
+        for mode in ("2", "3"):
+            await session.press(mode)
+            await session.until(lambda: len(session.table.source))
+            await session.pilot.resize_terminal(*size)
+
+
+async def test_a_catalogue_that_breaks_is_said_and_not_fatal(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        change(catalogue, "ALTER TABLE responses RENAME TO gone")
+        change(catalogue, "ALTER TABLE strategies RENAME TO gone_too")
+        await session.until(lambda: session.app.snapshot.problem)
+        change(catalogue, "ALTER TABLE gone RENAME TO responses")
+        change(catalogue, "ALTER TABLE gone_too RENAME TO strategies")
+        await session.until(lambda: not session.app.snapshot.problem)
+        assert "chatty" in session.text()

@@ -1,0 +1,165 @@
+"""Importing and starting a run from the app: everything is shown before anything happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from core.store.db import prepare
+from sap_tui.screens.import_form import ImportForm
+from sap_tui.screens.new_run import NewRunForm, estimate_words
+from sap_tui.widgets.choices import Choices
+from tests.conftest import write_strategy
+from tests.ui.conftest import Opener, Session, value_of
+
+
+async def import_form(session: Session, path: Path, task: str) -> None:
+    await session.press("i")
+    await session.until(lambda: isinstance(session.app.screen, ImportForm))
+    session.app.screen.query_one("#path", Input).value = str(path)
+    session.app.screen.query_one("#task", Input).value = task
+
+
+async def test_a_file_is_shown_and_then_imported(tmp_path: Path, opened: Opener) -> None:
+    catalogue, file = tmp_path / "new.db", write_strategy(tmp_path / "own_voice.jsonl", ["It is 0.", "It is 2."])
+    prepare(catalogue)
+    async with opened(catalogue) as session:
+        await import_form(session, file, "sums")
+        await session.until(lambda: "2 records" in session.text())
+        assert "question from 'question'" in session.text()
+        assert "What is 0 plus 0?" in session.text()
+        assert value_of(catalogue, "SELECT count(*) FROM strategies") == 0
+        await session.press("enter")
+        await session.until(lambda: "own_voice" in session.text() and not isinstance(session.app.screen, ImportForm))
+        assert value_of(catalogue, "SELECT count(*) FROM responses") == 2
+
+
+async def test_the_first_import_offers_the_bundled_sample(tmp_path: Path, opened: Opener) -> None:
+    catalogue = tmp_path / "new.db"
+    prepare(catalogue)
+    async with opened(catalogue, size=(120, 50)) as session:
+        await session.press("i")
+        await session.until(lambda: "chatty.jsonl: 200 records" in session.text())
+        assert session.app.screen.query_one("#task", Input).value == "arithmetic"
+
+
+async def test_every_bad_line_is_named_before_anything_is_kept(tmp_path: Path, opened: Opener) -> None:
+    catalogue, file = tmp_path / "new.db", write_strategy(tmp_path / "mixed.jsonl", ["a", "b"])
+    prepare(catalogue)
+    file.write_text(f'{file.read_text()}not json\n{{"id": 9, "question": "q"}}\n')
+    async with opened(catalogue) as session:
+        await import_form(session, file, "sums")
+        await session.until(lambda: "mixed.jsonl:3:" in session.text() and "mixed.jsonl:4:" in session.text())
+        await session.press("enter")
+        await session.until(lambda: "--skip-bad" in session.text())
+        assert value_of(catalogue, "SELECT count(*) FROM strategies") == 0
+        options = session.app.screen.query_one("#options", Choices)
+        options.focus()
+        await session.press("space")
+        session.app.screen.query_one("#task", Input).focus()
+        await session.press("enter")
+        await session.until(lambda: not isinstance(session.app.screen, ImportForm))
+        assert value_of(catalogue, "SELECT count(*) FROM responses") == 2
+
+
+async def test_an_existing_strategy_is_not_replaced_unasked(catalogue: Path, opened: Opener, tmp_path: Path) -> None:
+    async with opened(catalogue) as session:
+        await import_form(session, tmp_path / "plain.jsonl", "sums")
+        await session.until(lambda: "24 records" in session.text())
+        await session.press("enter")
+        await session.until(lambda: "--replace" in session.text())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.jsonl", None, "There is no file"),
+        ("empty.jsonl", "", "is empty"),
+        ("odd.jsonl", '{"x": 1}\n', "no layout"),
+    ],
+)
+async def test_files_that_cannot_be_imported(
+    name: str, content: str | None, said: str, catalogue: Path, opened: Opener, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    async with opened(catalogue) as session:
+        await import_form(session, tmp_path / name, "sums")
+        await session.until(lambda: said in session.text())
+
+
+async def test_a_file_can_be_picked(catalogue: Path, opened: Opener, tmp_path: Path) -> None:
+    async with opened(catalogue) as session:
+        await import_form(session, tmp_path, "sums")
+        await session.pilot.click("#browse")
+        await session.until(lambda: type(session.app.screen).__name__ == "FileOpen")
+        await session.press("escape")
+        await session.until(lambda: isinstance(session.app.screen, ImportForm))
+
+
+async def test_the_form_estimates_and_shows_the_equal_command(
+    catalogue: Path, opened: Opener, stand_in_model: Path
+) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        form = session.app.screen
+        form.query_one("#model", Input).value = str(stand_in_model)
+        form.query_one("#samples", Input).value = "10"
+        await session.until(lambda: "2 strategies on 10 questions" in session.text())
+        text = session.words
+        assert "score --task sums" in text
+        assert "--samples 10" in text
+        assert value_of(catalogue, "SELECT count(*) FROM runs") == 0
+
+
+async def test_choices_become_options_of_the_command(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        for name, keys in (("quantization", ["right", "right"]), ("device", ["l"]), ("metrics", ["space"])):
+            session.app.screen.query_one(f"#{name}", Choices).focus()
+            await session.press(*keys)
+        text = session.words
+        assert "--quantization nf4" in text
+        assert "--device cpu" in text
+        assert "--metric ppl --metric nll" in text
+
+
+async def test_a_run_is_started_and_shown(catalogue: Path, opened: Opener, stand_in_model: Path) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        session.app.screen.query_one("#model", Input).value = str(stand_in_model)
+        await session.press("enter")
+        await session.until(lambda: session.app.current_mode == "live" and "#1" in session.text())
+        assert session.said[0] == "Run 1 is queued. It goes on even if you quit."
+        await session.until(lambda: value_of(catalogue, "SELECT state FROM runs") == "done")
+
+
+async def test_what_cannot_start_is_said_in_the_form(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        session.app.screen.query_one("#model", Input).value = "/no/such/model"
+        await session.press("enter")
+        await session.until(lambda: "Model folder not found" in session.text())
+        assert isinstance(session.app.screen, NewRunForm)
+        assert value_of(catalogue, "SELECT count(*) FROM runs") == 0
+
+
+def test_an_estimate_in_words() -> None:
+    words = estimate_words(
+        {
+            "strategies": 3, "questions": 50, "samples": 300, "reused": 100, "to_score": 180, "predictions": 50,
+            "failed": {"too_long": 20}, "tokens": 1_300_000, "memory_bytes": 6 << 30, "seconds": 540.0,
+        }
+    ).plain  # fmt: skip
+    assert words.splitlines() == [
+        "3 strategies on 50 questions: 180 scores to compute, 100 exist already",
+        "1,300,000 tokens, 6.0 GiB of memory, about 9:00",
+        "The model answers 50 questions first.",
+        "Cannot be scored: 20 too long",
+    ]
