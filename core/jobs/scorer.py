@@ -63,6 +63,9 @@ class Scorer:
         except SapError as error:
             fail(self._writer, claim, str(error))
             return EXIT_BAD_RUN
+        except MemoryError as error:
+            fail(self._writer, claim, f"{error} Free some memory and resume the run, or use --quantization nf4.")
+            return EXIT_BAD_RUN
         return 0
 
     def _next(self, key: tuple[object, ...]) -> int | None:
@@ -78,7 +81,7 @@ class Scorer:
 
 
 def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
-    """Load the run's target model. Raises RunError when it cannot be used."""
+    """Load the run's target model. Raises RunError when it cannot be used, MemoryError when it does not fit."""
     if is_stand_in(run.request.path):
         from core.scoring.fake import FakeEngine
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,3 +101,31 @@ def test_answers_end_within_the_models_context(tmp_path: Path) -> None:
     assert len(short.token_ids) <= 4
     assert none.token_ids == ()
     assert not none.finished
+
+
+def test_out_of_memory_halves_the_batch(tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tiny.generate(contexts(tiny), 20)
+    generate = tiny._model.generate
+    sizes: list[int] = []
+
+    def cramped(**arguments: Any) -> torch.Tensor:
+        sizes.append(len(arguments["input_ids"]))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        output: torch.Tensor = generate(**arguments)
+        return output
+
+    monkeypatch.setattr(tiny._model, "generate", cramped)
+    assert tiny.generate(contexts(tiny), 20) == expected
+    assert sizes == [3, 1, 2, 1, 1]
+
+
+def test_a_question_that_never_fits_ends_with_a_memory_error(
+    tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(tiny._model, "generate", full)
+    with pytest.raises(MemoryError):
+        tiny.generate(contexts(tiny), 20)

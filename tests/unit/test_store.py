@@ -45,10 +45,15 @@ def test_durability_settings_hold(tmp_path: Path) -> None:
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.db"
     prepare(path)
-    with Writer(path) as writer:
-        with pytest.raises(ZeroDivisionError), writer.transaction() as connection:
+
+    def insert_and_fail(writer: Writer) -> None:
+        with writer.transaction() as connection:
             connection.execute("INSERT INTO tasks (name, created_at) VALUES ('a', 0)")
             raise ZeroDivisionError
+
+    with Writer(path) as writer:
+        with pytest.raises(ZeroDivisionError):
+            insert_and_fail(writer)
         with writer.transaction() as connection:
             connection.execute("INSERT INTO tasks (name, created_at) VALUES ('b', 0)")
     assert [row["name"] for row in open_reader(path).execute("SELECT name FROM tasks")] == ["b"]

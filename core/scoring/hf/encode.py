@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -100,16 +101,27 @@ class ChatEncoder:
         ids = self._encode(pieces[0], as_text=False)
         for number, piece in enumerate(pieces[1:], start=1):
             if piece:
-                ids += self._encode_inner(piece, as_text=number % 2 == 1)
+                ids += self._encode_inner(piece, is_data=number % 2 == 1)
         return ids
 
-    def _encode_inner(self, piece: str, as_text: bool) -> list[int]:
+    def _encode_inner(self, piece: str, is_data: bool) -> list[int]:
         """Ids of a piece from inside a text: behind a newline, since SentencePiece puts a space before a beginning."""
+        encode = self._encode_without_added_tokens if is_data else partial(self._encode, as_text=False)
         newline = self._encode("\n", as_text=False)
-        ids = self._encode("\n" + piece, as_text)
-        if ids[: len(newline)] == newline:
-            return ids[len(newline) :]
-        return self._encode(piece, as_text)
+        ids = encode("\n" + piece)
+        return ids[len(newline) :] if ids[: len(newline)] == newline else encode(piece)
+
+    def _encode_without_added_tokens(self, text: str) -> list[int]:
+        """Ids of a control token's string as text; `split_special_tokens` alone would not split `<think>`."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return self._encode(text, as_text=True)
+        if backend.normalizer is not None:
+            text = backend.normalizer.normalize_str(text)
+        pieces = [text]
+        if backend.pre_tokenizer is not None:
+            pieces = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+        return [token.id for piece in pieces for token in backend.model.tokenize(piece)]
 
     def _encode(self, text: str, as_text: bool) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=as_text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +13,8 @@ from core.domain import SampleError, TokenScores, Turn
 from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.gate import PROBE_TEXT, agrees, gate_for, probe_of
 from core.scoring.hf.generate import GreedyGenerator
-from core.scoring.hf.head import split_scores
+from core.scoring.hf.head import token_scores
+from core.scoring.hf.memory import free_cached_memory, is_out_of_memory, peak_memory_bytes
 from core.scoring.hf.tiers import OneByOne, SharedCache, Tier
 from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
 
@@ -27,7 +26,7 @@ class HuggingFaceEngine:
         self._model = model
         self._encoder = encoder
         self._settings = settings
-        self._generate = GreedyGenerator(model, tokenizer, encoder.end_of_turn_ids())
+        self._generate = GreedyGenerator(model, tokenizer, encoder.end_of_turn_ids(), encoder.max_context_tokens)
         self._vocabulary = model.get_input_embeddings().weight.shape[0]
         self._tier = self._choose_tier()
 
@@ -113,10 +112,9 @@ class HuggingFaceEngine:
         try:
             return self._tier.score(group.context, [group.responses[index] for index in indices], group.detail)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-        if self._model.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_cached_memory(self._model)
         return None
 
     def generate(
@@ -126,17 +124,10 @@ class HuggingFaceEngine:
             return self._generate(contexts, max_new_tokens, on_step)
 
     def peak_memory_bytes(self) -> int:
-        if self._model.device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self._model.device))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return peak_memory_bytes(self._model)
 
 
 def _checked(rows: torch.Tensor) -> TokenScores | SampleError:
     if not torch.isfinite(rows).all():
         return SampleError("nonfinite", "The model gave values that are no finite numbers.")
-    return next(split_scores(rows, [rows.shape[1]]))
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return token_scores(rows)

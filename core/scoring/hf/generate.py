@@ -8,19 +8,53 @@ from typing import Any
 import torch
 import transformers
 
+from core.scoring.hf.memory import free_cached_memory, is_out_of_memory
 from core.scoring.protocol import Generation
 
 
 class GreedyGenerator:
     """Plain greedy search: sampling settings and penalties that the model's folder suggests are not used."""
 
-    def __init__(self, model: Any, tokenizer: Any, end_of_turn: set[int]) -> None:
+    def __init__(self, model: Any, tokenizer: Any, end_of_turn: set[int], max_context_tokens: int) -> None:
         self._model = model
         self._tokenizer = tokenizer
+        self._limit = max_context_tokens
         self._end = _end_ids(model, tokenizer) | end_of_turn
         model.generation_config = transformers.GenerationConfig(do_sample=False)
 
     def __call__(
+        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None
+    ) -> list[Generation]:
+        """Answers in order. A context with less room than `max_new_tokens` is answered alone, within its room."""
+        rooms = [min(max_new_tokens, self._limit - len(context)) for context in contexts]
+        roomy = [index for index, room in enumerate(rooms) if room == max_new_tokens]
+        batch = self._halving([contexts[index] for index in roomy], max_new_tokens, on_step)
+        answers = dict(zip(roomy, batch, strict=True))
+        for index, room in enumerate(rooms):
+            if 0 < room < max_new_tokens:
+                answers[index] = self._halving([contexts[index]], room, on_step)[0]
+        nothing = Generation("", (), finished=False)
+        return [answers.get(index, nothing) for index in range(len(contexts))]
+
+    def _halving(
+        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None
+    ) -> list[Generation]:
+        """As one batch, or in halves as long as memory does not suffice; MemoryError where it never does."""
+        if not contexts:
+            return []
+        try:
+            return self._batch(contexts, max_new_tokens, on_step)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        free_cached_memory(self._model)
+        if len(contexts) == 1:
+            raise MemoryError("There is not enough memory to answer one question.")
+        middle = len(contexts) // 2
+        first = self._halving(contexts[:middle], max_new_tokens, on_step)
+        return first + self._halving(contexts[middle:], max_new_tokens, on_step)
+
+    def _batch(
         self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None
     ) -> list[Generation]:
         width = max(map(len, contexts))

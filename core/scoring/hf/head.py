@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,11 +80,10 @@ def _score_chunk(logits: torch.Tensor, targets: torch.Tensor, detail: bool) -> t
     return torch.stack([log_probability, rank.to(log_probability), entropy, sum_of_squares]).cpu()
 
 
-def split_scores(scores: torch.Tensor, lengths: list[int]) -> Iterator[TokenScores]:
-    """The TokenScores of consecutive responses of these lengths."""
-    for part in scores.split(lengths, dim=1):
-        rows = [np.ascontiguousarray(row, dtype=np.float32) for row in part.numpy()]
-        if len(rows) == 1:
-            yield TokenScores(rows[0])
-        else:
-            yield TokenScores(rows[0], rows[1].astype(np.int32), rows[2], rows[3])
+def token_scores(rows: torch.Tensor) -> TokenScores:
+    """The (1, T) or (4, T) score rows of one response as TokenScores."""
+    arrays = [np.ascontiguousarray(row, dtype=np.float32) for row in rows.numpy()]
+    if len(arrays) == 1:
+        return TokenScores(arrays[0])
+    log_probability, rank, entropy, sum_of_squares = arrays
+    return TokenScores(log_probability, rank.astype(np.int32), entropy, sum_of_squares)

@@ -121,7 +121,7 @@ def _load_model(folder: Path, settings: EngineSettings, device: str) -> Any:
             **arguments,
         )
     except torch.OutOfMemoryError as error:
-        raise MemoryError(f"{folder} does not fit into the free memory of {device}") from error
+        raise MemoryError(f"{folder} does not fit into the free memory of {device}.") from error
     except _LOAD_ERRORS as error:
         raise RunError(_why_not_loaded(folder, error)) from error
     _refuse_incomplete(folder, info)
