@@ -44,14 +44,14 @@ def _run(arguments: list[str] | None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; also what the README's help block is made from."""
-    from sap_tui.commands import catalogue, demo, machine, rank, runs, score
+    from sap_tui.commands import catalogue, demo, machine, rank, runs, score, strategy
 
     parser = argparse.ArgumentParser(prog="sap-tui", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--catalogue", metavar="FILE", help="the catalogue to use (also SAP_TUI_CATALOGUE)")
     parser.add_argument("--version", action="version", version=f"sap-tui {_version()}")
     parser.set_defaults(run=_open_app)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (demo, catalogue, score, runs, rank, machine):
+    for module in (demo, catalogue, strategy, score, runs, rank, machine):
         module.add_parsers(verbs)
     return parser
 

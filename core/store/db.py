@@ -44,7 +44,7 @@ def prepare(path: Path) -> None:
 
     _create_private(path)
     with _translate(path), Writer(path) as writer, writer.locked():
-        migrate(writer.connection)
+        migrate(writer.connection, SCHEMA_VERSION)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -6,17 +6,15 @@ import sqlite3
 
 from sqlite_utils import Database, Migrations
 
-from core.store.db import SCHEMA_VERSION
-
 migrations = Migrations("sap_tui")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the catalogue to SCHEMA_VERSION, all steps or none."""
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Apply all steps that the catalogue lacks and mark it with the schema number, wholly or not at all."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrations.apply(Database(connection))
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version={version:d}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

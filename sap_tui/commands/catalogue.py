@@ -24,9 +24,6 @@ examples. They take the place of earlier ones for the same task and model."""
 def add_parsers(verbs: Any) -> None:
     _add_import(verbs)
     _add_predictions(verbs)
-    from sap_tui.commands import strategy
-
-    strategy.add_parsers(verbs)
     listing = verbs.add_parser("list", help="tasks and strategies", description="Tasks with their strategies.")
     listing.add_argument("--task", metavar="NAME", help="only this task")
     listing.add_argument("--json", action="store_true", help="print JSON")

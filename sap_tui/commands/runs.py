@@ -54,11 +54,9 @@ def change(arguments: argparse.Namespace) -> int:
         if arguments.foreground:
             connection.execute("UPDATE runs SET want = 'pause' WHERE id = ?", (arguments.number,))
     if arguments.foreground:
-        from sap_tui.commands.progress import shown_while
-        from sap_tui.commands.score import work_here
+        from sap_tui.commands.foreground import work_here
 
-        with shown_while(arguments.catalogue, arguments.number):
-            return work_here(arguments.catalogue, arguments.number)
+        return work_here(arguments.catalogue, arguments.number)
     ensure_runner(arguments.catalogue)
     print(f"Run {arguments.number}: {arguments.verb} asked for.", file=sys.stderr)
     return 0

@@ -93,37 +93,11 @@ def _wait(arguments: argparse.Namespace, run: int) -> int:
 
 
 def _in_foreground(arguments: argparse.Namespace, run: int) -> int:
-    from sap_tui.commands.progress import shown_while
+    from sap_tui.commands.foreground import work_here
 
-    with shown_while(arguments.catalogue, run):
-        code = work_here(arguments.catalogue, run)
+    code = work_here(arguments.catalogue, run)
     _print_run(arguments, run)
     return code
-
-
-def work_here(catalogue: Any, run: int) -> int:
-    """Claim the run and do it in this process; 0 done, 1 failed, 130 interrupted with everything so far kept."""
-    import signal
-
-    from core.jobs.claim import claim_run
-    from core.jobs.scorer import Scorer, prepare_environment
-    from core.store.db import Writer, open_reader
-    from core.store.runs import run_by_id
-
-    prepare_environment()
-    with Writer(catalogue) as writer:
-        claim = claim_run(writer, run, paused_too=True)
-    if claim is not None:
-        scorer = Scorer(catalogue)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, scorer.stop)
-        scorer.work(claim)
-        scorer.close()
-    ended = run_by_id(open_reader(catalogue), run)
-    if ended.state.ended:
-        return 0 if ended.state == "done" else 1
-    print(f"Interrupted; go on with: sap-tui resume {run} --foreground", file=sys.stderr)
-    return 130
 
 
 def _print_run(arguments: argparse.Namespace, number: int) -> None:

@@ -63,7 +63,7 @@ def test_a_failed_migration_leaves_the_old_file(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "catalogue.db", isolation_level=None)
     connection.execute("CREATE TABLE scores (in_the_way INTEGER)")
     with pytest.raises(sqlite3.OperationalError):
-        migrate(connection)
+        migrate(connection, SCHEMA_VERSION)
     assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")] == ["scores"]
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 0
 
