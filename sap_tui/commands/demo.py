@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,8 @@ def _print_ranking(catalogue: Path) -> int:
     from sap_tui.commands.rank import ranking_table
 
     sys.stdout.write(ranking_table(ranking_report(open_reader(catalogue))))
-    command = f"sap-tui --catalogue {os.path.relpath(catalogue)}"
-    _say(f"Open it in the app: {command}")
+    program = sys.argv[0] if sys.argv[0].endswith("sap-tui") else "sap-tui"
+    _say(f"Open it in the app: {program} --catalogue {shlex.quote(str(catalogue))}")
     return 0
 
 
