@@ -38,7 +38,7 @@ def config_path() -> Path:
 class Settings:
     """What config.toml may hold; every value has a default."""
 
-    theme: str = "textual-dark"
+    theme: str = "sap-dark"
     refresh_seconds: float = 0.5
     model: str = ""
     samples: int = 50

@@ -15,6 +15,7 @@ from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 
+from core.domain import RunState
 from core.settings import Settings, load_settings
 from core.store.db import prepare
 from core.text import visible
@@ -33,6 +34,7 @@ from sap_tui.wishes import leave_wish
 from sap_tui.words import counted
 
 LEAST_SECONDS_OVER_SSH = 1.0
+ENDINGS = {RunState.DONE: "is done.", RunState.FAILED: "failed:", RunState.CANCELLED: "was cancelled."}
 
 
 def open_app(catalogue: Path, screen: str = "catalogue", run: int | None = None) -> int:
@@ -100,7 +102,8 @@ class SapApp(App[None]):
         for run in self.snapshot.runs:
             was = before.run(run.id)
             if was and not was.state.ended and run.state.ended:
-                self.say(f"Run {run.id} is {run.shown}.", "error" if run.shown == "failed" else "information")
+                failed = run.state is RunState.FAILED
+                self.say(f"Run {run.id} {ENDINGS[run.state]} {run.why}".strip(), "error" if failed else "information")
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
         """Show a line for a moment; whatever it holds, it is no markup."""

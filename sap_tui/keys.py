@@ -10,7 +10,7 @@ from typing import Literal
 
 from textual.binding import Binding, BindingType
 
-Place = Literal["app", "table", "catalogue", "live", "ranking", "log", "dialog"]
+Place = Literal["app", "table", "catalogue", "live", "ranking", "log", "dialog", "help"]
 PLACES: dict[Place, str] = {
     "app": "everywhere",
     "table": "in every table",
@@ -19,6 +19,7 @@ PLACES: dict[Place, str] = {
     "ranking": "ranking",
     "log": "log",
     "dialog": "forms and questions",
+    "help": "help",
 }
 SHOWN_KEYS = {
     "question_mark": "?",
@@ -85,6 +86,8 @@ ACTIONS = (
     Action("find", ("slash",), "Find", "Find text in the log", ("log",), True),
     Action("next_match", ("n",), "Next", "The next match", ("log",), True),
     Action("previous_match", ("N",), "Previous", "The previous match", ("log",), True),
+    Action("scroll_help_up", ("up", "k"), "Up", "Scroll up", ("help",)),
+    Action("scroll_help_down", ("down", "j"), "Down", "Scroll down", ("help",)),
     Action("close", ("escape",), "Close", "Leave and change nothing; in a filter, show all again", ("dialog", "log"),
            True),
     Action("show_catalogue", ("1",), "Catalogue", "Show tasks and strategies", ("app",)),

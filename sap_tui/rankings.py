@@ -82,4 +82,4 @@ def _row(row: Mapping[str, Any]) -> RankRow:
 
 
 def _progress(run: Run) -> tuple[object, ...]:
-    return run.state, run.shown, run.done, run.errors
+    return run.state, run.shown, run.done, run.errors, run.strategies

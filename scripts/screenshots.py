@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation, docs/screens/*.svg, from the bundled sample: the same bytes each time.
 
-Scores the sample with the bundled model in a throw-away catalogue; what a clock, a machine or a load would make different
-(times, speeds, names) is set to fixed values before the app is opened on it.
+Scores the sample with the bundled model in a throw-away catalogue; what a clock, a machine or a load would make
+different (times, speeds, names) is set to fixed values before the app is opened on it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Picture:
 NAMES = {"/": "slash", "_": "underscore"}
 PICTURES = (
     Picture("catalogue", ("down", "down"), "ranked by sap"),
-    Picture("import", ("i", *(NAMES.get(each, each) for each in "sample_data/arithmetic")), "6 files: 1,200 records"),
-    Picture("new-run", ("n",), "scores to compute"),
+    Picture("import", ("i", *(NAMES.get(each, each) for each in "sample_data/arithmetic")), "6 files, 1,200 records"),
+    Picture("new-run", ("n", "tab", "tab", "right", "right"), "scores to compute"),
     Picture("runs", (), "Events", "live"),
     Picture("ranking", (), "P(best)", "ranking"),
     Picture("ranking-light", (), "P(best)", "ranking", "sap-light"),
@@ -54,7 +54,8 @@ def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory() as home:
-        os.environ.update(HOME=home, TZ="UTC", SAP_TUI_CONFIG=f"{home}/none.toml", OMP_NUM_THREADS="1")
+        os.environ.update(HOME=home, TZ="UTC", SAP_TUI_CONFIG=f"{home}/none.toml", OMP_NUM_THREADS="1",
+                          SAP_TUI_CATALOGUE=f"{home}/catalogue.db")  # fmt: skip
         time.tzset()
         catalogue = Path(home) / "catalogue.db"
         make_catalogue(catalogue)
@@ -105,25 +106,31 @@ def settle(writer: object) -> None:
 
     assert isinstance(writer, Writer)
     me = own_identity()
+    started = {1: NOW - 560, 2: NOW - 400, 3: NOW - 62}
+    changes: dict[int, dict[str, object]] = {
+        1: {"ended_at": NOW - 548, "peak_memory": 402_653_184, "tokens_per_second": 9600},
+        2: {"want": "pause", "why": "interrupted: the machine was restarted", "done": 412, "total": 1200},
+        3: {"state": "running", "phase": "scoring", "device": "cpu", "engine": "shared cache", "done": 742,
+            "total": 1200, "tokens_done": 49_000, "tokens_total": 79_500, "tokens_per_second": 9417, "reused": 600,
+            "peak_memory": 411_041_792, "beat_at": NOW, "host": me.host, "boot": me.boot, "pid": me.pid,
+            "pid_start": me.start},
+    }  # fmt: skip
     with writer.transaction() as connection:
-        for statement, values in (
-            ("UPDATE strategies SET updated_at = ?, source = 'sample_data/arithmetic/' || name || '.jsonl'", (NOW - 7200,)),
-            ("UPDATE targets SET path = ?", ("sample_data/tiny-model",)),
-            ("UPDATE runs SET created_at = ?, log = '', tokens_per_second = 0", (NOW - 600,)),
-            ("UPDATE runs SET started_at = ?, ended_at = ?, peak_memory = 402653184, tokens_per_second = 9600 WHERE id = 1",
-             (NOW - 560, NOW - 548)),
-            ("UPDATE runs SET state = 'queued', want = 'pause', why = 'interrupted: the machine was restarted', done = 412,"
-             " total = 1200, started_at = ? WHERE id = 2", (NOW - 400,)),
-            ("UPDATE runs SET state = 'running', phase = 'scoring', device = 'cpu', engine = 'shared cache', done = 742,"
-             " total = 1200, tokens_done = 49000, tokens_total = 79500, tokens_per_second = 9417, reused = 600,"
-             " peak_memory = 411041792, started_at = ?, beat_at = ?, host = ?, boot = ?, pid = ?, pid_start = ?"
-             " WHERE id = 3", (NOW - 62, NOW, me.host, me.boot, me.pid, me.start)),
-            ("UPDATE events SET at = ? + id", (NOW - 600,)),
-        ):  # fmt: skip
-            connection.execute(statement, values)
+        connection.execute(
+            "UPDATE strategies SET updated_at = ?, source = 'arithmetic/' || name || '.jsonl'", (NOW - 7200,)
+        )
+        connection.execute("UPDATE targets SET path = 'sample_data/tiny-model'")
+        connection.execute("UPDATE runs SET created_at = ?, log = '', tokens_per_second = 0", (NOW - 600,))
+        connection.execute("UPDATE events SET at = ? + id", (NOW - 600,))
+        for run, columns in changes.items():
+            columns["started_at"] = started[run]
+            names = ", ".join(f"{name} = ?" for name in columns)
+            connection.execute(f"UPDATE runs SET {names} WHERE id = ?", (*columns.values(), run))
 
 
 async def taken(picture: Picture, catalogue: Path) -> str:
+    from textual.widgets import Input
+
     from core.settings import Settings
     from sap_tui import bridge
     from sap_tui.app import SapApp
@@ -134,6 +141,8 @@ async def taken(picture: Picture, catalogue: Path) -> str:
         await waited(app, pilot, lambda: len(app.screen.query("RecordTable")) and app.snapshot.read_at)
         await waited(app, pilot, lambda: all(worker.is_finished for worker in app.workers))
         await pilot.press(*picture.keys)
+        for field in app.screen.query(Input):
+            field.cursor_blink = False
         await waited(app, pilot, lambda: picture.shows in text_of(app))
         await waited(app, pilot, lambda: all(worker.is_finished for worker in app.workers))
         return without_remote_fonts(app.export_screenshot(title="sap-tui"))
@@ -154,7 +163,7 @@ def text_of(app: object) -> str:
 
 def without_remote_fonts(svg: str) -> str:
     """A picture that fetches nothing when it is shown."""
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace, DejaVu Sans Mono")
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
 
 
 if __name__ == "__main__":

@@ -83,10 +83,20 @@ def ranking_table(report: RankingReport) -> str:
     ]
     right = (0, 3, *range(6, 6 + len(_others(report)) + 1))
     notes = [f"! {visible(note)}" for note in _notes(report)]
-    lines = [_title(report), *aligned(header, rows, right), visible(verdict_sentence(report)), *notes]
-    if any(not row.separable for row in ranking.rows):
-        lines.insert(-1 - len(notes), "= not separable from the leader")
-    return "\n".join(lines) + "\n"
+    table = aligned(header, rows, right)
+    return (
+        "\n".join([_title(report), *table, *_legend(report, table), visible(verdict_sentence(report)), *notes]) + "\n"
+    )
+
+
+def _legend(report: RankingReport, table: list[str]) -> list[str]:
+    """What the signs in the table mean, for those that occur."""
+    signs = []
+    if any(not row.separable for row in report.ranking.rows):
+        signs.append("= not separable from the leader")
+    if any("▸" in line or "◂" in line for line in table):
+        signs.append("▸ far beyond the scale")
+    return ["   ".join(signs)] if signs else []
 
 
 def _title(report: RankingReport) -> str:

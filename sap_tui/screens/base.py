@@ -15,6 +15,7 @@ from textual.widgets import Footer, Input
 from core.domain import Run
 from sap_tui.bridge import Snapshot
 from sap_tui.keys import Place, actions_of
+from sap_tui.text import plain
 from sap_tui.widgets.detail_pane import DetailPane
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.record_table import RecordTable
@@ -22,6 +23,9 @@ from sap_tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
+
+
+READING = Content("Reading …")
 
 
 class MainScreen(Screen[None]):
@@ -78,6 +82,12 @@ class MainScreen(Screen[None]):
         if valid != self._valid:
             self._valid = valid
             self.refresh_bindings()
+
+    def empty_text(self, snapshot: Snapshot, otherwise: Content) -> Content:
+        """What a table without rows says: why nothing can be read, that nothing was read yet, or what to do."""
+        if snapshot.problem:
+            return plain(snapshot.problem, "$error")
+        return otherwise if snapshot.read_at else READING
 
     @property
     def table(self) -> RecordTable:

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
 
 from textual.content import Content
 from textual.widget import Widget
 
 from core.domain import Run, Strategy, Task
-from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
 from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
-from sap_tui.text import MUTED, joined, plain
+from sap_tui.text import plain
 from sap_tui.twin import ask, option
-from sap_tui.widgets.detail_pane import fields, retitle, section
+from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.dialogs import Confirm
 from sap_tui.widgets.filter_bar import FilterBar
-from sap_tui.widgets.progress import share_done, state_label
 from sap_tui.widgets.record_table import RecordTable
-from sap_tui.widgets.records import Column, Record, Rows, fitted
-from sap_tui.words import ago, counted
-
-COLUMNS = (
-    Column("name", "strategy", 20, stretch=True),
-    Column("responses", "responses", 11, "right"),
-    Column("rank", "rank", 6, "right"),
-    Column("score", "score", 9, "right"),
-    Column("run", "last run", 20),
-    Column("teacher", "teacher", 16),
-    Column("tags", "tags", 14),
-    Column("updated", "updated", 12),
+from sap_tui.widgets.records import Record, Rows
+from sap_tui.widgets.strategy_rows import (
+    COLUMNS,
+    strategy_details,
+    strategy_row,
+    task_details,
+    task_row,
+    used_columns,
 )
-LASTING = ("name", "responses", "run", "updated")
+from sap_tui.words import counted
+
 EMPTY = hint(
     "Nothing here yet.\n\nPress ", "i", " to import a file of responses: one file is one strategy.\n"
     "The form offers the bundled sample to begin with.\n\nPress ", "?", " for help."
@@ -61,10 +54,9 @@ class CatalogueScreen(MainScreen):
 
     def show_rows(self, snapshot: Snapshot) -> None:
         rows = self._rows(snapshot)
-        empty = plain(snapshot.problem, "$error") if snapshot.problem else NO_MATCH if snapshot.strategies else EMPTY
-        columns = [place for place, column in enumerate(COLUMNS) if column.id in LASTING or _is_used(rows, place)]
-        records = [_with_cells(row, columns) for row in rows]
-        self.table.use_columns(fitted([COLUMNS[place] for place in columns], records))
+        empty = self.empty_text(snapshot, NO_MATCH if snapshot.strategies else EMPTY)
+        columns, records = used_columns(rows)
+        self.table.use_columns(columns)
         self.table.show(Rows(records), empty=empty)
         count = f"{counted(len(snapshot.tasks), 'task')}, {counted(len(snapshot.strategies), 'strategy')}"
         marked = f", {len(self.table.marks)} marked" if self.table.marks else ""
@@ -77,8 +69,8 @@ class CatalogueScreen(MainScreen):
             strategies = [one for one in snapshot.strategies_of(task.name) if self._matches(one)]
             if strategies or not self.filter_text:
                 report = self._report(snapshot, task.name)
-                rows.append(_heading(task, report))
-                rows += [_strategy_row(snapshot, one, report) for one in self._in_order(strategies, snapshot, report)]
+                rows.append(task_row(task, report))
+                rows += [strategy_row(snapshot, one, report) for one in self._in_order(strategies, snapshot, report)]
         return rows
 
     def _matches(self, strategy: Strategy) -> bool:
@@ -121,44 +113,11 @@ class CatalogueScreen(MainScreen):
         strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
         self.app.bridge.watch(strategy=strategy.id if strategy else None)
         if strategy:
-            self.pane.show(plain(strategy.name), self._strategy_details(snapshot, strategy))
+            self.pane.show(plain(strategy.name), strategy_details(snapshot, strategy))
         elif task:
-            self.pane.show(plain(task.name), self._task_details(snapshot, task))
+            self.pane.show(plain(task.name), task_details(snapshot, task, self._report(snapshot, task.name)))
         else:
             self.pane.show(Content(), Content())
-
-    def _strategy_details(self, snapshot: Snapshot, strategy: Strategy) -> Content:
-        run = snapshot.last_runs.get((strategy.task, strategy.name))
-        described = fields(
-            [
-                ("task", plain(strategy.task)),
-                ("teacher", plain(strategy.teacher)),
-                ("tags", plain(", ".join(strategy.tags))),
-                ("responses", Content(f"{strategy.responses:,}")),
-                ("source", plain(strategy.source)),
-                ("updated", Content(ago(time.time() - strategy.updated_at))),
-                ("last run", _run_words(run) if run else Content("none; n starts one")),
-                ("note", plain(strategy.note)),
-            ]
-        )
-        sample = snapshot.sample if snapshot.watched.strategy == strategy.id else None
-        parts = [described, section("Prompt", strategy.prompt)]
-        if sample:
-            parts.append(section("First question", sample.question.text))
-            parts.append(section("Its response", sample.response.text or "(empty)"))
-        return Content("\n").join([part for part in parts if part.plain])
-
-    def _task_details(self, snapshot: Snapshot, task: Task) -> Content:
-        run, report = snapshot.last_run(task.name), self._report(snapshot, task.name)
-        described = fields(
-            [
-                ("questions", Content(f"{task.questions:,}")),
-                ("strategies", Content(f"{len(snapshot.strategies_of(task.name)):,}")),
-                ("last run", _run_words(run) if run else Content("none; n starts one")),
-            ]
-        )
-        verdict = section("Verdict", verdict_sentence(report)) if report else Content()
-        return Content("\n").join([part for part in (described, verdict) if part.plain])
 
     def _selected_strategy(self, snapshot: Snapshot) -> Strategy | None:
         return next((one for one in snapshot.strategies if ("strategy", one.id) == self.table.cursor_key), None)
@@ -251,45 +210,5 @@ class CatalogueScreen(MainScreen):
             self.app.say(answer.problem or f"Deleted {strategy.name}.", "error" if answer.code else "information")
 
 
-def _heading(task: Task, report: RankingReport | None) -> Record:
-    by = f", ranked by {report.ranking.metric}" if report else ""
-    about = f"  {counted(task.questions, 'question')}{by}"
-    return Record(("task", task.id), (Content.assemble(plain(task.name), (about, f"{MUTED} not bold")),), heading=True)
-
-
-def _strategy_row(snapshot: Snapshot, strategy: Strategy, report: RankingReport | None) -> Record:
-    row = next((row for row in report.ranking.rows if row.strategy == strategy.name), None) if report else None
-    run = snapshot.last_runs.get((strategy.task, strategy.name))
-    rank = "" if row is None else f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
-    decided = report is not None and report.ranking.verdict == "decided"
-    value = f"{row.scores[report.ranking.metric].value:.3f}" if row and report else ""
-    return Record(
-        ("strategy", strategy.id),
-        (
-            Content.assemble("  ", plain(strategy.name)),
-            Content(f"{strategy.responses:,}") if strategy.responses else Content.styled("none", "$warning"),
-            Content(rank),
-            Content.styled(value, "$success" if row and row.rank == 1 and decided else ""),
-            _run_words(run) if run else Content.styled("–", MUTED),
-            plain(strategy.teacher, MUTED),
-            plain(", ".join(strategy.tags), MUTED),
-            Content.styled(ago(time.time() - strategy.updated_at), MUTED),
-        ),
-    )
-
-
-def _is_used(rows: list[Record], place: int) -> bool:
-    return any(row.cells[place].plain for row in rows if not row.heading)
-
-
-def _with_cells(row: Record, places: list[int]) -> Record:
-    return row if row.heading else replace(row, cells=tuple(row.cells[place] for place in places))
-
-
 def _finished_run(snapshot: Snapshot, task: str) -> Run | None:
     return next((run for run in snapshot.runs if run.task == task and run.state == "done"), None)
-
-
-def _run_words(run: Run) -> Content:
-    progress = f"{share_done(run):.0%}" if run.state == "running" else ""
-    return joined([Content.styled(f"#{run.id}", MUTED), state_label(run), Content(progress)], " ")

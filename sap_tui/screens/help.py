@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from sap_tui.keys import PLACES, Place, actions_of
+from sap_tui.keys import PLACES, Place, actions_of, bindings
 from sap_tui.text import MUTED
 from sap_tui.widgets.dialogs import Dialog
 
@@ -21,13 +21,15 @@ LASTING = (
 class HelpScreen(Dialog[None]):
     """Made for the screen below it."""
 
+    BINDINGS = bindings("dialog", "help")
+
     def __init__(self, screen: Screen[object]) -> None:
         super().__init__()
         self._place: Place = getattr(screen, "PLACE", "app")
         self._prose: str = getattr(screen, "PROSE", "")
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="window") as window:
+        with VerticalScroll(classes="window", can_focus=False) as window:
             window.border_title = Content(f"Help: {PLACES[self._place]}")
             yield Static(Content(self._prose))
             places: list[Place] = [self._place, "table", "app"]
@@ -36,8 +38,11 @@ class HelpScreen(Dialog[None]):
             yield Static(Content.styled(f"\n{LASTING}", MUTED))
         yield Footer(show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+    def action_scroll_help_up(self) -> None:
+        self.query_one(VerticalScroll).scroll_up()
+
+    def action_scroll_help_down(self) -> None:
+        self.query_one(VerticalScroll).scroll_down()
 
 
 def _keys(place: Place) -> Content:

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
 from sap_tui.text import MUTED, plain
 from sap_tui.twin import ask, ask_module, option
 from sap_tui.widgets.choices import Choices
-from sap_tui.widgets.detail_pane import section
 from sap_tui.widgets.dialogs import Dialog
-from sap_tui.widgets.form import PathSuggester, labelled
-from sap_tui.words import counted
+from sap_tui.widgets.form import PathSuggester, buttons, labelled
+from sap_tui.widgets.preview_words import preview_words
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
 
 TYPING_PAUSE_SECONDS = 0.4
-SKIP, REPLACE = "skip-bad", "replace"
-LONGEST_SAMPLE = 400
+OPTIONS = (("skip-bad", "leave out bad lines"), ("replace", "replace strategies that exist"))
 MOVES = "tab next · → complete · enter import"
-BAD_LINES = "Nothing is kept of a file with bad lines, unless you choose to leave them out."
 
 
 class ImportForm(Dialog[None]):
@@ -45,28 +44,28 @@ class ImportForm(Dialog[None]):
         self._files: list[str] = []
 
     def compose(self) -> ComposeResult:
+        with Vertical(classes="window") as window:
+            window.border_title = Content("Import responses")
+            with VerticalScroll(classes="fields", can_focus=False):
+                yield from self._fields()
+                yield Static(id="found", classes="remark")
+            yield buttons(MOVES, ("import", "Import"), ("browse", "Browse"), ("cancel", "Cancel"))
+        yield Footer(show_command_palette=False)
+
+    def _fields(self) -> Iterator[Widget]:
         tasks = [task.name for task in self.app.snapshot.tasks]
         start = "" if tasks else _bundled_sample()
-        with VerticalScroll(classes="window", can_focus=False) as window:
-            window.border_title = Content("Import responses")
-            yield labelled("file or folder", Input(start, id="path", compact=True, suggester=PathSuggester(),
-                           placeholder="one file is one strategy; → completes", select_on_focus=False))  # fmt: skip
-            yield labelled("task", Input(self._task_name or Path(start).name, id="task", compact=True,
-                           suggester=SuggestFromList(tasks), placeholder="the set of questions"))  # fmt: skip
-            yield labelled("strategy", Input(id="strategy", compact=True, placeholder="named after the file"))
-            yield labelled(
-                "teacher", Input(id="teacher", compact=True, placeholder="who wrote the responses (optional)")
-            )
-            yield labelled("note", Input(id="note", compact=True, placeholder="optional"))
-            options = ((SKIP, "leave out bad lines"), (REPLACE, "replace strategies that exist"))
-            yield labelled("options", Choices(options, field="options", several=True))
-            yield Static(id="found", classes="remark")
-            with Horizontal(classes="buttons"):
-                yield Static(Content(MOVES), classes="moves")
-                yield Button(Content("Import"), id="import", variant="primary", compact=True)
-                yield Button(Content("Browse"), id="browse", compact=True)
-                yield Button(Content("Cancel"), id="cancel", compact=True)
-        yield Footer(show_command_palette=False)
+        for label, field in (
+            ("file or folder", Input(start, id="path", compact=True, select_on_focus=False, suggester=PathSuggester(),
+                                     placeholder="one file is one strategy; → completes")),
+            ("task", Input(self._task_name or Path(start).name, id="task", compact=True,
+                           suggester=SuggestFromList(tasks), placeholder="the set of questions")),
+            ("strategy", Input(id="strategy", compact=True, placeholder="named after the file")),
+            ("teacher", Input(id="teacher", compact=True, placeholder="who wrote the responses (optional)")),
+            ("note", Input(id="note", compact=True, placeholder="optional")),
+            ("options", Choices(OPTIONS, "options", several=True)),
+        ):  # fmt: skip
+            yield labelled(label, field)
 
     def on_mount(self) -> None:
         path = self.query_one("#path", Input)
@@ -150,38 +149,6 @@ class ImportForm(Dialog[None]):
             return self._say(answer.stderr.replace("sap-tui: ", "").strip() or answer.problem, "$error")
         self.app.say(answer.stdout.strip())
         self.dismiss(None)
-
-
-def preview_words(previews: list[dict[str, Any]]) -> Content:
-    """What was found in the files; problems first."""
-    if not previews:
-        return plain("There is no file of a known format in that folder.", "$error")
-    lines = []
-    if len(previews) > 1:
-        records = sum(preview["records"] for preview in previews)
-        lines.append(Content(f"{len(previews)} files: {counted(records, 'record')}; each file becomes a strategy."))
-    known: set[str] = set()
-    for preview in previews:
-        if preview["stop"]:
-            lines.append(plain(preview["stop"], "$error"))
-            continue
-        records = counted(preview["records"], "record")
-        lines.append(Content.assemble(plain(Path(preview["file"]).name, "bold"), f": {records}, ",
-                                      plain(preview["detected"], MUTED)))  # fmt: skip
-        lines += [plain(f"  {problem}", "$warning") for problem in preview["problems"]]
-        if preview["bad"] > len(preview["problems"]):
-            lines.append(
-                Content.styled(f"  and {preview['bad'] - len(preview['problems']):,} more bad lines", "$warning")
-            )
-    if any(preview["bad"] for preview in previews):
-        lines.append(
-            Content.styled("Nothing is kept of a file with bad lines, unless you choose to leave them out.", "$warning")
-        )
-    first = next((preview for preview in previews if preview.get("question") is not None), None)
-    if first:
-        lines.append(section("First question", first["question"][:LONGEST_SAMPLE]))
-        lines.append(section("Its response", first["response"][:LONGEST_SAMPLE] or "(empty)"))
-    return Content("\n").join(lines)
 
 
 def _bundled_sample() -> str:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
 
 from textual.content import Content
 from textual.widget import Widget
 
-from core.domain import Event, Run, RunState
+from core.domain import Run, RunState
 from sap_tui.bridge import Snapshot
-from sap_tui.commands.progress import duration, progress_line
-from sap_tui.commands.runs import precision
 from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
-from sap_tui.text import MUTED, plain
-from sap_tui.widgets.detail_pane import fields, retitle
+from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.filter_bar import FilterBar
-from sap_tui.widgets.progress import phase_label, run_bar, share_done, sparkline, state_label
+from sap_tui.widgets.progress import share_done, sparkline
 from sap_tui.widgets.record_table import RecordTable
-from sap_tui.widgets.records import Column, Record, Rows, fitted
-from sap_tui.words import ago, counted, gibibytes
+from sap_tui.widgets.records import Rows, fitted
+from sap_tui.widgets.run_rows import COLUMNS, history, run_details, run_row
+from sap_tui.words import counted
 
-COLUMNS = (
-    Column("run", "run", 6, "right"),
-    Column("state", "state", 13),
-    Column("progress", "progress", 12, stretch=True),
-    Column("share", "", 4, "right"),
-    Column("left", "left", 9, "right"),
-    Column("task", "task", 20),
-    Column("model", "model", 30),
-    Column("speed", "tokens/s", 10, "right"),
-    Column("done", "done", 17, "right"),
-)
 EMPTY = hint(
     "No runs yet.\n\nPress ", "n", " to score the strategies of a task under a target model.\n"
     "Runs go on in the background, even when you quit or lose the connection."
@@ -42,7 +27,6 @@ EMPTY = hint(
 NOTHING_TO_SCORE = hint(
     "No runs, and nothing to score yet.\n\nPress ", "1", " and then ", "i", " to import a file of responses."
 )
-COLOURS = {"info": "", "warning": "$warning", "error": "$error"}
 SPEEDS_KEPT = 60
 
 
@@ -71,11 +55,11 @@ class LiveScreen(MainScreen):
         for run in snapshot.unfinished:
             self._speeds.setdefault(run.id, deque(maxlen=SPEEDS_KEPT)).append(run.tokens_per_second)
         runs = [run for run in snapshot.runs if self._matches(run)]
-        columns = fitted(COLUMNS, [_row(run, 0) for run in runs])
+        columns = fitted(COLUMNS, [run_row(run, 0) for run in runs])
         self.table.use_columns(columns)
         width = self.table.width_of("progress", columns)
-        empty = plain(snapshot.problem, "$error") if snapshot.problem else EMPTY if snapshot.tasks else NOTHING_TO_SCORE
-        self.table.show(Rows([_row(run, width) for run in self._in_order(runs)]), empty=empty)
+        empty = self.empty_text(snapshot, EMPTY if snapshot.tasks else NOTHING_TO_SCORE)
+        self.table.show(Rows([run_row(run, width) for run in self._in_order(runs)]), empty=empty)
         if self._follows and snapshot.unfinished:
             at_work = [run for run in snapshot.unfinished if run.state is RunState.RUNNING]
             self.table.move_to((at_work or snapshot.unfinished)[-1].id)
@@ -107,7 +91,7 @@ class LiveScreen(MainScreen):
         if run:
             events = snapshot.events if snapshot.watched.run == run.id else ()
             speeds = sparkline(self._speeds.get(run.id, ()), 24)
-            self.pane.show(Content(f"Run {run.id}"), _details(run, speeds), _history(events))
+            self.pane.show(Content(f"Run {run.id}"), run_details(run, speeds), history(events))
         else:
             self.pane.show(Content(), Content())
 
@@ -173,65 +157,3 @@ class LiveScreen(MainScreen):
         if action in ("show_run_ranking", "show_log", "copy_row", "filter", "follow"):
             return run is not None or None
         return True
-
-
-def _row(run: Run, bar_width: int) -> Record:
-    working = run.state is RunState.RUNNING
-    left = duration(run.seconds_left) if run.seconds_left is not None else ""
-    share = "" if run.state is RunState.QUEUED and not run.done else f"{share_done(run):.0%}"
-    done = f"{run.done:,}/{run.total:,}" if run.total else ""
-    return Record(
-        run.id,
-        (
-            Content.styled(f"#{run.id}", MUTED),
-            phase_label(run),
-            run_bar(run, bar_width),
-            Content(share),
-            Content(left),
-            plain(run.task),
-            Content.assemble(plain(run.model), (f" {precision(run)}", MUTED)),
-            Content(f"{run.tokens_per_second:,.0f}" if working and run.tokens_per_second else ""),
-            Content.styled(done, MUTED),
-        ),
-    )
-
-
-def _details(run: Run, speeds: Content) -> Content:
-    return fields(
-        [
-            ("state", state_label(run)),
-            ("why", plain(run.why, "$warning")),
-            ("now", Content(progress_line(run)) if run.state is RunState.RUNNING else Content()),
-            (
-                "task",
-                plain(f"{run.task}, {counted(len(run.strategies), 'strategy')}, {counted(run.questions, 'question')}"),
-            ),
-            ("metrics", plain(", ".join(run.request.metrics))),
-            ("model", plain(run.model)),
-            ("precision", Content(precision(run))),
-            ("device", plain(f"{run.device or run.request.device}{f', {run.engine}' if run.engine else ''}")),
-            ("memory", Content(f"{gibibytes(run.peak_memory)} at most" if run.peak_memory else "")),
-            ("reused", Content(f"{run.reused:,} scores existed before" if run.reused else "")),
-            ("errors", Content.styled(f"{run.errors:,} without a score" if run.errors else "", "$error")),
-            ("took", Content(_took(run))),
-            ("speed", speeds if run.state is RunState.RUNNING else Content()),
-        ]
-    )
-
-
-def _history(events: Iterable[Event]) -> Content:
-    lines = [
-        Content.assemble(
-            (f"{datetime.fromtimestamp(event.at):%H:%M:%S} ", MUTED), plain(event.text, COLOURS[event.level])
-        )
-        for event in reversed(tuple(events))
-    ]
-    return Content("\n").join([Content.styled("Events, newest first", "$primary bold"), *lines])
-
-
-def _took(run: Run) -> str:
-    if run.started_at is None:
-        return f"queued {ago(time.time() - run.created_at)}"
-    if run.ended_at is None:
-        return f"started {ago(time.time() - run.started_at)}"
-    return f"{duration(run.ended_at - run.started_at)}, ended {ago(time.time() - run.ended_at)}"

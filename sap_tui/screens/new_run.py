@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
 from core.jobs.gpu import gpus
 from core.metrics.registry import METRICS, default_metrics
-from sap_tui.commands.progress import duration
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, command_line, option
 from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.dialogs import Dialog
-from sap_tui.widgets.form import PathSuggester, labelled
-from sap_tui.words import counted, gibibytes
+from sap_tui.widgets.estimate_words import estimate_words
+from sap_tui.widgets.form import PathSuggester, buttons, labelled
+from sap_tui.words import gibibytes
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
@@ -31,6 +32,7 @@ QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EXTRAS = (("download", "download if missing"), ("no-answer-filter", "no answer filter"))
 LONGEST_LIST = 4
+NAME_A_MODEL = "a model folder, a .gguf file or a hub id"
 MOVES = "tab next · ← → choose · space take · enter start"
 
 
@@ -48,39 +50,44 @@ class NewRunForm(Dialog[None]):
         self._typing_pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        settings = self.app.settings
-        models = self._models()
-        with VerticalScroll(classes="window", can_focus=False) as window:
+        with Vertical(classes="window") as window:
             window.border_title = Content("New run")
-            yield labelled("strategies", Static(self._what()))
-            first = settings.model or (models[0][0] if models else "")
-            paths = tuple(value for value, _ in models)
-            yield labelled("target model", Input(first, id="model", compact=True, suggester=PathSuggester(paths),
-                           placeholder="a model folder, a .gguf file or a hub id", select_on_focus=False))  # fmt: skip
-            if models:
-                yield labelled("", Choices(models, field="recent", chosen=[first]))
-            yield labelled(
-                "quantization", Choices(_same(QUANTIZATIONS), field="quantization", chosen=[settings.quantization])
-            )
-            yield labelled("dtype", Choices(_same(DTYPES), field="dtype", chosen=["auto"]))
-            yield labelled("device", Choices(_same(("auto", "cpu")), field="device", chosen=[settings.device]))
-            yield labelled("metrics", Choices(_same(METRICS), field="metrics", chosen=default_metrics(), several=True))
-            yield labelled(
-                "samples",
-                Input(str(settings.samples), id="samples", compact=True),
-                Static(Content("examples"), classes="between"),
-                Input(str(settings.examples), id="examples", compact=True),
-                Static(Content("seed"), classes="between"),
-                Input("", id="seed", compact=True, placeholder="first ones"),
-            )
-            yield labelled("options", Choices(EXTRAS, field="extras", several=True))
-            yield Static(id="estimate", classes="remark")
-            yield Static(id="command", classes="remark")
-            with Horizontal(classes="buttons"):
-                yield Static(Content(MOVES), classes="moves")
-                yield Button(Content("Start"), id="start", variant="primary", compact=True)
-                yield Button(Content("Cancel"), id="cancel", compact=True)
+            with VerticalScroll(classes="fields", can_focus=False):
+                yield labelled("strategies", Static(self._what()))
+                yield from self._model_lines()
+                yield from self._precision_lines()
+                yield labelled("metrics", Choices(_same(METRICS), "metrics", chosen=default_metrics(), several=True))
+                yield self._sample_line()
+                yield labelled("options", Choices(EXTRAS, "extras", several=True))
+                yield Static(id="estimate", classes="remark")
+                yield Static(id="command", classes="remark")
+            yield buttons(MOVES, ("start", "Start"), ("cancel", "Cancel"))
         yield Footer(show_command_palette=False)
+
+    def _model_lines(self) -> Iterator[Widget]:
+        models = self._models()
+        first = self.app.settings.model or (models[0][0] if models else "")
+        field = Input(first, id="model", compact=True, select_on_focus=False, placeholder=NAME_A_MODEL,
+                      suggester=PathSuggester(tuple(value for value, _ in models)))  # fmt: skip
+        yield labelled("target model", field)
+        if models:
+            yield labelled("", Choices(models, "recent", chosen=[first]))
+
+    def _precision_lines(self) -> Iterator[Widget]:
+        settings = self.app.settings
+        yield labelled("quantization", Choices(_same(QUANTIZATIONS), "quantization", chosen=[settings.quantization]))
+        yield labelled("dtype", Choices(_same(DTYPES), "dtype", chosen=["auto"]))
+        yield labelled("device", Choices(_same(("auto", "cpu")), "device", chosen=[settings.device]))
+
+    def _sample_line(self) -> Widget:
+        return labelled(
+            "samples",
+            Input(str(self.app.settings.samples), id="samples", compact=True),
+            Static(Content("examples"), classes="between"),
+            Input(str(self.app.settings.examples), id="examples", compact=True),
+            Static(Content("seed"), classes="between"),
+            Input("", id="seed", compact=True, placeholder="first ones"),
+        )
 
     def on_mount(self) -> None:
         self.query_one("#model", Input).focus()
@@ -137,11 +144,16 @@ class NewRunForm(Dialog[None]):
         self._typing_pause = self.set_timer(TYPING_PAUSE_SECONDS, self._start_estimate)
 
     def _start_estimate(self) -> None:
-        if self._text("model"):
-            self._say("Estimating …")
+        missing = self._missing()
+        self._say(missing or "Estimating …", "$warning" if missing else MUTED)
+        if not missing:
             self.run_worker(self._estimate(), group="estimate", exclusive=True)
-        else:
-            self._say("Name the model that you are going to fine-tune.", "$warning")
+
+    def _missing(self) -> str:
+        """What must be filled in before anything can be said or done."""
+        if not self._text("model"):
+            return "Name the model that you are going to fine-tune."
+        return "" if self.query_one("#metrics", Choices).values else "Choose a metric."
 
     async def _estimate(self) -> None:
         arguments = [each for each in self._arguments() if each != "--download"]
@@ -183,8 +195,8 @@ class NewRunForm(Dialog[None]):
             self.action_close()
 
     def _start(self) -> None:
-        if not self._text("model"):
-            self._say("Name the model that you are going to fine-tune.", "$error")
+        if self._missing():
+            self._say(self._missing(), "$error")
         elif not any(worker.group == "start" and not worker.is_finished for worker in self.app.workers):
             if self._typing_pause:
                 self._typing_pause.stop()
@@ -199,25 +211,6 @@ class NewRunForm(Dialog[None]):
             return
         self.dismiss(None)
         self.app.run_started(int(json.loads(answer.stdout)["run"]))
-
-
-def estimate_words(estimate: dict[str, Any]) -> Content:
-    """What `score --dry-run --json` found, as a few lines."""
-    reused = f", {estimate['reused']:,} exist already" if estimate["reused"] else ""
-    scores = (
-        f"{counted(estimate['strategies'], 'strategy')} on {counted(estimate['questions'], 'question')}: "
-        f"{counted(estimate['to_score'], 'score')} to compute{reused}"
-    )
-    seconds = estimate["seconds"]
-    time = "time unknown before the first run" if seconds is None else f"about {duration(seconds)}"
-    cost = f"{counted(estimate['tokens'], 'token')}, {gibibytes(estimate['memory_bytes'])} of memory, {time}"
-    first = (
-        f"The model answers {counted(estimate['predictions'], 'question')} first." if estimate["predictions"] else ""
-    )
-    skipped = ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in estimate["failed"].items())
-    lines = [Content(scores), Content(cost), Content.styled(first, MUTED)]
-    lines.append(plain(f"Cannot be scored: {skipped}" if skipped else "", "$warning"))
-    return Content("\n").join([line for line in lines if line.plain])
 
 
 def _same(values: Sequence[str] | dict[str, Any]) -> list[tuple[str, str]]:

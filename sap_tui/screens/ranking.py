@@ -42,12 +42,12 @@ class RankingScreen(MainScreen):
     PROSE = (
         "Best first. A strategy's score is taken over the questions that all ranked strategies have scores for; "
         "├──●──┤ is its 95% interval from a paired bootstrap over those questions, drawn on one scale for all "
-        "rows. A rank such as 2-3 says which places the data allow. A row marked = cannot be told from the leader "
-        "(paired test, Holm's correction, 5%): score more questions, or take either. A row marked ! has no rank; "
-        "the line below says why. P(best) is the share of bootstrap draws in which the strategy came first. The "
-        "ranking of a run that is not done is marked partial and can still change. Perplexities are better when "
-        "lower: the responses are more familiar to the model that you are going to fine-tune. Green is a leader "
-        "that is settled, cyan a group that is not."
+        "rows; ▸ lies far beyond it. A rank such as 2-3 says which places the data allow. A row marked = cannot be "
+        "told from the leader (paired test, Holm's correction, 5%): score more questions, or take either. A row "
+        "marked ! has no rank; the line below says why. P(best) is the share of bootstrap draws in which the "
+        "strategy came first. The ranking of a run that is not done is marked partial and can still change. "
+        "Perplexities are better when lower: the responses are more familiar to the model that you are going to "
+        "fine-tune. Green is a leader that is settled, cyan a group that is not."
     )
 
     def __init__(self) -> None:
@@ -86,7 +86,8 @@ class RankingScreen(MainScreen):
         self._show_around(run, report)
         width = self.table.width_of("plot", ranking_columns(report))
         self.table.use_columns(ranking_columns(report, width))
-        empty = NO_RUN if run is None else self._no_ranking() if self._problem else WAITING
+        nothing = NO_RUN if run is None else self._no_ranking() if self._problem else WAITING
+        empty = self.empty_text(snapshot, nothing)
         self.table.show(Rows(ranking_records(report, width)), empty=empty)
 
     def _no_ranking(self) -> Content:

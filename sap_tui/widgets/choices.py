@@ -34,7 +34,7 @@ class Choices(Widget, can_focus=True):
             return self.choices
 
     def __init__(
-        self, options: Sequence[tuple[str, str]], *, field: str, chosen: Iterable[str] = (), several: bool = False
+        self, options: Sequence[tuple[str, str]], field: str, *, chosen: Iterable[str] = (), several: bool = False
     ) -> None:
         super().__init__(id=field)
         self._several = several

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Label
+from textual.widgets import Button, Label, Static
 
 
 def labelled(label: str, *values: Widget) -> Horizontal:
@@ -14,6 +16,15 @@ def labelled(label: str, *values: Widget) -> Horizontal:
     for value in values:
         value.add_class("value")
     return Horizontal(Label(Content(label), classes="label"), *values, classes="line")
+
+
+def buttons(moves: str, *names: tuple[str, str]) -> Horizontal:
+    """The last line: how to move in the form, and its buttons as (id, label), the first of which does it."""
+    made = [
+        Button(Content(label), id=name, variant="default" if place else "primary", compact=True)
+        for place, (name, label) in enumerate(names)
+    ]
+    return Horizontal(Static(Content(moves), classes="moves"), *made, classes="buttons")
 
 
 class PathSuggester(Suggester):
@@ -29,8 +40,6 @@ class PathSuggester(Suggester):
 
 
 def _completed(value: str) -> str | None:
-    import os
-
     folder, _, start = value.rpartition("/")
     where = os.path.expanduser(f"{folder}/") if folder or value.startswith("/") else "."
     if not start:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 FAR = 4.0
 
 
@@ -20,7 +19,7 @@ class Scale:
 
     @staticmethod
     def of(intervals: Sequence[tuple[float, float]], width: int) -> Scale:
-        """The scale for intervals that come best first; it leaves out those far beyond. Never empty, even for a point."""
+        """The scale for intervals that come best first, but for those far off; never empty, even for one point."""
         near = _near(intervals)
         low = min((ends[0] for ends in near), default=0.0)
         high = max((ends[1] for ends in near), default=1.0)

@@ -15,10 +15,7 @@ from textual.strip import Strip
 from textual.style import Style
 
 from sap_tui.keys import bindings
-from sap_tui.widgets.records import Column, Record, Rows, RowSource
-
-GAP = 2
-MARK_WIDTH = 2
+from sap_tui.widgets.records import GAP, MARK_WIDTH, Column, Record, Rows, RowSource, row_content
 
 
 class RecordTable(ScrollView, can_focus=True):
@@ -286,15 +283,9 @@ class RecordTable(ScrollView, can_focus=True):
 
     def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:
         """The line: mark and first column stay, the others are cut at the scrolled place."""
-        widths, spare = self.widths(self._columns), len(self._columns) - len(cells)
+        widths = self.widths(self._columns)
         stays = MARK_WIDTH + widths[0] + GAP
-        widths[: spare + 1] = [sum(widths[: spare + 1]) + GAP * spare]
-        aligns = ["left", *(column.align for column in self._columns[spare + 1 :])]
-        pieces = [
-            _fitted(cell, width, align).append(" " * GAP)
-            for cell, width, align in zip(cells, widths, aligns, strict=True)
-        ]
-        line = self._drawn(Content().join([mark.truncate(MARK_WIDTH, pad=True), *pieces]), style)
+        line = self._drawn(row_content(mark, cells, self._columns, widths), style)
         shown = Strip.join([line.crop(0, stays), line.crop(stays + self.scroll_offset.x)])
         return shown.adjust_cell_length(self.size.width, style.rich_style)
 
@@ -304,8 +295,3 @@ class RecordTable(ScrollView, can_focus=True):
             Segment(text, (style + part).rich_style) for text, part in content.render(style, end="", parse_style=parse)
         ]
         return Strip(segments, content.cell_length)
-
-
-def _fitted(cell: Content, width: int, align: str) -> Content:
-    cell = cell.truncate(width, ellipsis=True)
-    return cell.pad_left(width - cell.cell_length) if align == "right" else cell.truncate(width, pad=True)

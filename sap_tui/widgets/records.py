@@ -8,6 +8,10 @@ from typing import Literal, Protocol
 
 from textual.content import Content
 
+GAP = 2
+MARK_WIDTH = 2
+SORT_ARROW = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -66,9 +70,6 @@ class Rows:
         return self._positions.get(key)
 
 
-SORT_ARROW = 2
-
-
 def fitted(columns: Sequence[Column], records: Sequence[Record]) -> list[Column]:
     """The columns no wider than what stands in them; those that stretch stay as they are."""
     rows = [record.cells for record in records if len(record.cells) == len(columns)]
@@ -80,3 +81,20 @@ def fitted(columns: Sequence[Column], records: Sequence[Record]) -> list[Column]
         column if column.stretch else replace(column, width=min(column.width, width))
         for column, width in zip(columns, needed, strict=True)
     ]
+
+
+def row_content(mark: Content, cells: Sequence[Content], columns: Sequence[Column], widths: Sequence[int]) -> Content:
+    """A whole row: the mark, then every cell at its column's width."""
+    spare = len(columns) - len(cells)
+    spanned = [sum(widths[: spare + 1]) + GAP * spare, *widths[spare + 1 :]]
+    aligns = ["left", *(column.align for column in columns[spare + 1 :])]
+    pieces = [
+        _aligned(cell, width, align).append(" " * GAP)
+        for cell, width, align in zip(cells, spanned, aligns, strict=True)
+    ]
+    return Content().join([mark.truncate(MARK_WIDTH, pad=True), *pieces])
+
+
+def _aligned(cell: Content, width: int, align: str) -> Content:
+    cell = cell.truncate(width, ellipsis=True)
+    return cell.pad_left(width - cell.cell_length) if align == "right" else cell.truncate(width, pad=True)

@@ -15,7 +15,7 @@ from sap_tui.widgets.progress import STATES
 
 NARROW = 100
 TABS = (("catalogue", "1", "Catalogue"), ("live", "2", "Runs"), ("ranking", "3", "Ranking"))
-COUNTED = [(word, STATES[word][1]) for word in ("running", "queued", "paused", "interrupted", "stalled", "waiting", "failed")]
+COUNTED = ("running", "queued", "paused", "interrupted", "stalled", "waiting", "failed")
 
 
 class Tab(Static):
@@ -60,16 +60,15 @@ class TitleBar(Horizontal):
 
     def show(self, snapshot: Snapshot) -> None:
         words = [run.shown for run in snapshot.runs]
-        narrow = self.app.size.width < NARROW
-        counts = [
-            Content.styled(f"{STATES[word][0]} {words.count(word)}" if narrow else f"{words.count(word)} {word}", colour)
-            for word, colour in COUNTED
-            if word in words
-        ]
+        counts = [self._count(word, words.count(word)) for word in COUNTED if word in words]
         content, shown = joined(counts), self.query_one(".counts", Static)
         if not isinstance(shown.content, Content) or not content.is_same(shown.content):
             shown.display = bool(counts)
             shown.update(content)
+
+    def _count(self, word: str, number: int) -> Content:
+        sign, colour = STATES[word]
+        return Content.styled(f"{sign} {number}" if self.app.size.width < NARROW else f"{number} {word}", colour)
 
 
 def _short(path: Path) -> str:

@@ -23,7 +23,6 @@ from tests.jobs.helpers import queue_run
 
 Value = TypeVar("Value")
 PAUSE = 0.05
-KEY_NAMES = {"/": "slash", " ": "space", ".": "full_stop", "-": "minus", "_": "underscore"}
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +62,10 @@ class Session:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
-    async def type(self, text: str) -> None:
-        await self.press(*(KEY_NAMES.get(character, character) for character in text))
+    async def focus(self, selector: str) -> None:
+        widget = self.app.screen.query_one(selector)
+        widget.focus()
+        await self.until(lambda: widget.has_focus)
 
     async def until(self, condition: Callable[[], Value], seconds: float = 30.0) -> Value:
         """Poll until the condition is true; fail at the deadline."""

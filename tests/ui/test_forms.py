@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from core.store.db import prepare
 from sap_tui.screens.import_form import ImportForm
-from sap_tui.screens.new_run import NewRunForm, estimate_words
-from sap_tui.widgets.choices import Choices
+from sap_tui.screens.new_run import NewRunForm
+from sap_tui.widgets.estimate_words import estimate_words
 from tests.conftest import write_strategy
 from tests.ui.conftest import Opener, Session, value_of
 
@@ -55,10 +55,9 @@ async def test_every_bad_line_is_named_before_anything_is_kept(tmp_path: Path, o
         await session.press("enter")
         await session.until(lambda: "--skip-bad" in session.text())
         assert value_of(catalogue, "SELECT count(*) FROM strategies") == 0
-        options = session.app.screen.query_one("#options", Choices)
-        options.focus()
+        await session.focus("#options")
         await session.press("space")
-        session.app.screen.query_one("#task", Input).focus()
+        await session.focus("#task")
         await session.press("enter")
         await session.until(lambda: not isinstance(session.app.screen, ImportForm))
         assert value_of(catalogue, "SELECT count(*) FROM responses") == 2
@@ -87,7 +86,7 @@ async def test_files_that_cannot_be_imported(
         (tmp_path / name).write_text(content)
     async with opened(catalogue) as session:
         await import_form(session, tmp_path / name, "sums")
-        await session.until(lambda: said in session.text())
+        await session.until(lambda: said in session.words)
 
 
 async def test_a_file_can_be_picked(catalogue: Path, opened: Opener, tmp_path: Path) -> None:
@@ -120,12 +119,25 @@ async def test_choices_become_options_of_the_command(catalogue: Path, opened: Op
         await session.press("n")
         await session.until(lambda: isinstance(session.app.screen, NewRunForm))
         for name, keys in (("quantization", ["right", "right"]), ("device", ["l"]), ("metrics", ["space"])):
-            session.app.screen.query_one(f"#{name}", Choices).focus()
+            await session.focus(f"#{name}")
             await session.press(*keys)
         text = session.words
         assert "--quantization nf4" in text
         assert "--device cpu" in text
         assert "--metric ppl --metric nll" in text
+
+
+async def test_a_run_without_a_metric_is_not_started(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        await session.focus("#metrics")
+        await session.press("space", "l", "l", "space", "l", "space")
+        await session.until(lambda: "Choose a metric." in session.text())
+        await session.focus("#model")
+        await session.press("enter")
+        assert isinstance(session.app.screen, NewRunForm)
+        assert value_of(catalogue, "SELECT count(*) FROM runs") == 0
 
 
 async def test_a_run_is_started_and_shown(catalogue: Path, opened: Opener, stand_in_model: Path) -> None:
@@ -135,7 +147,7 @@ async def test_a_run_is_started_and_shown(catalogue: Path, opened: Opener, stand
         session.app.screen.query_one("#model", Input).value = str(stand_in_model)
         await session.press("enter")
         await session.until(lambda: session.app.current_mode == "live" and "#1" in session.text())
-        assert session.said[0] == "Run 1 is queued. It goes on even if you quit."
+        assert "Run 1 is queued. It goes on even if you quit." in session.said
         await session.until(lambda: value_of(catalogue, "SELECT state FROM runs") == "done")
 
 

@@ -108,7 +108,7 @@ async def test_the_cursor_follows_the_work_until_it_is_moved(running: Path, open
 async def test_the_end_of_a_run_is_said_on_every_screen(running: Path, opened: Opener) -> None:
     async with opened(running, screen="ranking") as session:
         change(running, "UPDATE runs SET state = 'failed', why = 'no memory' WHERE id = 2")
-        await session.until(lambda: "Run 2 is failed." in session.said)
+        await session.until(lambda: "Run 2 failed: no memory" in session.said)
 
 
 async def test_a_partial_run_is_ranked_as_partial(scored: Path, stand_in_model: Path, opened: Opener) -> None:

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from sap_tui.widgets.dialogs import AskPath, Choose
 from tests.e2e.command_line import CommandLine
 from tests.jobs.helpers import queue_run
-from tests.ui.conftest import Opener, score_here
+from tests.ui.conftest import Opener, change, score_here
 
 
 async def test_rows_values_and_intervals_are_those_of_the_command_line(scored: Path, opened: Opener) -> None:
@@ -95,6 +95,13 @@ async def test_a_failed_export_says_why(scored: Path, opened: Opener, tmp_path: 
         session.screen._export(str(tmp_path / "no" / "such" / "folder.csv"))  # type: ignore[attr-defined]
         await session.until(lambda: session.said)
         assert session.said[0].startswith("Cannot write")
+
+
+async def test_a_renamed_strategy_is_ranked_under_its_new_name(scored: Path, opened: Opener) -> None:
+    async with opened(scored, screen="ranking") as session:
+        await session.until(lambda: len(session.table.source))
+        change(scored, "UPDATE strategies SET name = 'renamed', updated_at = updated_at + 1 WHERE name = 'chatty'")
+        await session.until(lambda: any("renamed" in name for name in session.names))
 
 
 async def test_the_pane_explains_the_strategy_under_the_cursor(scored: Path, opened: Opener) -> None:
