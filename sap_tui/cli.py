@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
+            raise
+        _say_error(SapError("The disk is full; nothing of this was kept.", "Free some space and try again."))
+        return 1
 
 
 def _run(arguments: list[str] | None) -> int:

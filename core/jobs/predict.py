@@ -46,13 +46,14 @@ class Predictor:
         asked = [question for question in everything if question.id in wanted]
         further = [question for question in everything if question.id not in wanted]
         self._generate(asked)
-        pool = generated_pool(reader, run.spec, run.request, asked)
+        passed = len(generated_pool(reader, run.spec, run.request, asked).predictions)
         step = _batch_size(run)
-        while further and len(pool.predictions) <= run.request.examples:
+        while further and passed <= run.request.examples:
             batch, further = further[:step], further[step:]
             self._generate(batch)
             asked += batch
-            pool = generated_pool(reader, run.spec, run.request, asked)
+            passed += len(generated_pool(reader, run.spec, run.request, batch).predictions)
+        pool = generated_pool(reader, run.spec, run.request, asked)
         with self._writer.transaction() as connection:
             for level, text in pool.lines(run.request):
                 add_event(connection, run.id, level, text)

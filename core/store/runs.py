@@ -11,11 +11,14 @@ from core.domain import Event, Identity, Run, RunRequest, RunState, ScoreSpec, T
 from core.errors import NotFoundError, SapError, UsageError
 
 STALLED_SECONDS = 60.0
+STALLED_CHUNKS = 10
+FIRST_CHUNK_SECONDS = 900.0
 INTERRUPTED = "interrupted"
 
 _SELECT = """
 SELECT runs.*, tasks.name AS task_name, targets.name AS model_name, specs.weights_digest AS weights,
        (SELECT count(*) FROM run_questions WHERE run = runs.id) AS question_count,
+       CASE runs.state WHEN 'running' THEN (SELECT max(tokens) FROM chunks WHERE run = runs.id) END AS largest_chunk,
        (SELECT json_group_array(name) FROM (
             SELECT strategies.name FROM run_strategies JOIN strategies ON strategies.id = run_strategies.strategy
             WHERE run_strategies.run = runs.id ORDER BY run_strategies.position)) AS strategy_names
@@ -216,10 +219,17 @@ def _shown(row: sqlite3.Row, state: RunState) -> str:
         return "waiting"
     if state is RunState.RUNNING and row["want"] != "run":
         return "pausing" if row["want"] == "pause" else "cancelling"
-    if (
-        state is RunState.RUNNING
-        and row["phase"] == "scoring"
-        and time.time() - (row["beat_at"] or 0) > STALLED_SECONDS
-    ):
+    if state is RunState.RUNNING and row["phase"] == "scoring" and _silent_seconds(row) > _patience_seconds(row):
         return "stalled"
     return str(state)
+
+
+def _silent_seconds(row: sqlite3.Row) -> float:
+    return time.time() - (row["beat_at"] or 0)
+
+
+def _patience_seconds(row: sqlite3.Row) -> float:
+    """Ten times what the largest chunk takes at the run's speed, and a minute at least."""
+    if row["tokens_per_second"] <= 0:
+        return FIRST_CHUNK_SECONDS
+    return max(STALLED_SECONDS, STALLED_CHUNKS * (row["largest_chunk"] or 0) / float(row["tokens_per_second"]))
