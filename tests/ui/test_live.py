@@ -59,8 +59,8 @@ async def test_why_a_run_failed_and_its_events_stand_in_the_pane(running: Path, 
 
 async def test_only_wishes_that_make_sense_are_offered(running: Path, opened: Opener) -> None:
     async with opened(running, screen="live") as session:
+        await session.until(lambda: "x Cancel" in session.text().splitlines()[-1])
         footer = session.text().splitlines()[-1]
-        assert "x Cancel" in footer
         assert "p Pause" in footer
         assert "R Resume" not in footer
         await session.press("G")
