@@ -18,12 +18,22 @@ case $kind in
   *) echo "usage: scripts/setup.sh run|dev" >&2; exit 2 ;;
 esac
 
+usable() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1
+}
+
+# The version of the torch that an interpreter has; nothing for a virtual environment's, which .venv could not see.
+torch_of() {
+  "$1" -c 'import sys; from importlib.metadata import version; print(sys.prefix == sys.base_prefix and version("torch") or "")' 2>/dev/null || true
+}
+
 find_python() {
   if [ -n "${PYTHON:-}" ]; then echo "$PYTHON"; return; fi
+  for name in python3 python3.11 python3.12 python3.13; do
+    if usable "$name" && [ -n "$(torch_of "$name")" ]; then echo "$name"; return; fi
+  done
   for name in python3.11 python3.12 python3.13 python3; do
-    if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then
-      echo "$name"; return
-    fi
+    if usable "$name"; then echo "$name"; return; fi
   done
   echo "sap-tui needs Python 3.11, 3.12 or 3.13. Install one, or name it: PYTHON=/path/to/python make demo" >&2
   exit 2
@@ -36,7 +46,7 @@ for done_stamp in "$stamp" .venv/.sap-tui-dev; do
   if [ -f "$done_stamp" ] && [ "$(cat "$done_stamp")" = "$state" ]; then exit 0; fi
 done
 
-base_torch=$("$python" -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null || true)
+base_torch=$(torch_of "$python")
 if [ -n "${TORCH:-}" ]; then torch=$TORCH; options=""
 elif [ -n "$base_torch" ]; then torch="torch==$base_torch"; options="--system-site-packages"
 else torch="torch<2.14"; options=""
