@@ -39,7 +39,7 @@ class LiveScreen(MainScreen):
         "or a lost connection do not end it, and after a crash of the machine it can be resumed without losing a "
         "score. Pause stops after the chunk at hand and frees the device. Left and speed are estimates from the "
         "chunks so far; a run that names its errors leaves those questions out of the ranking. A stalled run has "
-        "not been heard of for a minute; its log (L) says more."
+        "been silent for far longer than its chunks take; its log (L) says more."
     )
 
     def __init__(self) -> None:
@@ -99,8 +99,11 @@ class LiveScreen(MainScreen):
         key = self.table.cursor_key
         return snapshot.run(key) if isinstance(key, int) else None
 
-    def on_record_table_moved(self) -> None:
-        self._follows = False
+    def on_record_table_moved(self, message: RecordTable.Moved) -> None:
+        if self._follows:
+            self._follows = False
+            # A snapshot that came in between may have taken the cursor back to the run at work.
+            self.table.move_to(message.key)
 
     def on_record_table_opened(self) -> None:
         self.action_show_run_ranking()
