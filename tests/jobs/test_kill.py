@@ -52,8 +52,9 @@ def test_scorers_killed_at_random_moments(catalogue: Path, stand_in_model: Path)
             assert scorer.wait(moments.uniform(0.0, 0.8)) == 0
         except subprocess.TimeoutExpired:
             scorer.kill()
-            assert scorer.wait() == -signal.SIGKILL
-            kills += 1
+            # It may have come to its end between the deadline and the kill.
+            assert scorer.wait() in (0, -signal.SIGKILL)
+            kills += scorer.returncode != 0
         assert_sound(catalogue)
         assert kills < 60
     assert kills >= 3
