@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 from core.domain import Run, RunState
 from core.errors import SapError
@@ -10,7 +11,7 @@ from core.export.report import RankingReport
 from core.metrics.registry import metric
 from core.stats.ranking import available_metrics, rank_strategies
 from core.store.runs import last_run, run_by_id
-from core.store.scores import score_arrays
+from core.store.scores import sample_errors, score_arrays
 
 
 def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: str | None = None) -> RankingReport:
@@ -24,6 +25,7 @@ def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: st
         raise SapError(f"Run {run.id} has no scores to rank yet ({run.shown}).", run.why or "See it: sap-tui runs")
     metrics = run.request.metrics
     chosen = by or next(iter(available_metrics(arrays, metrics)), metrics[0])
+    ranking = rank_strategies(arrays, metrics, chosen)
     return RankingReport(
         run=run.id,
         task=run.task,
@@ -32,7 +34,7 @@ def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: st
         dtype=run.request.dtype,
         quantization=run.request.quantization,
         metrics=tuple(metric(name) for name in metrics),
-        ranking=rank_strategies(arrays, metrics, chosen),
+        ranking=replace(ranking, warnings=(*ranking.warnings, *_reasons(reader, run))),
         partial=_partial(run, len(arrays.questions)),
     )
 
@@ -41,3 +43,11 @@ def _partial(run: Run, finished: int) -> str:
     if run.state is RunState.DONE:
         return ""
     return f"run {run.id} is {run.shown}, {finished} of {run.questions} questions scored"
+
+
+def _reasons(reader: sqlite3.Connection, run: Run) -> list[str]:
+    """Why samples of the run have no score, one line for each strategy, context and reason."""
+    return [
+        f"{failed:,} of {strategy} without a score ({context.replace('_', '-')} context): {code.replace('_', ' ')}."
+        for strategy, context, code, failed in sample_errors(reader, run.id)
+    ]

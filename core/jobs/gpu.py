@@ -10,13 +10,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU; memory in bytes, `busy` in percent of the last moments."""
+    """One GPU; memory in bytes."""
 
     index: int
     name: str
     free: int
     total: int
-    busy: int
 
     @property
     def device(self) -> str:
@@ -69,5 +68,4 @@ def _gpu(nvml, index: int) -> Gpu:  # type: ignore[no-untyped-def]
         name=name.decode() if isinstance(name, bytes) else name,
         free=int(memory.free),
         total=int(memory.total),
-        busy=int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,11 +126,7 @@ def main(arguments: list[str]) -> int:
     scorer = Scorer(catalogue, log)
     signal.signal(signal.SIGTERM, scorer.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return scorer.run(number)
-    except Exception:
-        traceback.print_exc()
-        return 1
+    return scorer.run(number)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,6 @@ class Submission:
     target: Target
     spec: ScoreSpec
     strategies: tuple[int, ...]
-    strategy_names: tuple[str, ...]
     questions: tuple[int, ...]
 
 
@@ -60,7 +59,7 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
     _check(options)
     task = task_by_name(reader, options.task)
     chosen = _chosen_strategies(reader, options)
-    questions = choose_questions(reader, [key for key, _ in chosen], options.samples, options.seed)
+    questions = choose_questions(reader, chosen, options.samples, options.seed)
     target = find_target(options.model, revision=options.revision, adapter=options.adapter, download=options.download)
     device = best_device() if options.device == "auto" else options.device
     request = _request(options, target, device)
@@ -75,8 +74,7 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
         system=request.system,
         control_tokens=request.control_tokens,
     )
-    ids, names = (tuple(column) for column in zip(*chosen, strict=True))
-    return Submission(task.id, request, target, spec, ids, names, tuple(questions))
+    return Submission(task.id, request, target, spec, tuple(chosen), tuple(questions))
 
 
 def queue(writer: Writer, submission: Submission, *, held: bool = False) -> int:
@@ -111,7 +109,7 @@ def _check(options: ScoreOptions) -> None:
         raise UsageError(f"There is no device {options.device!r}.", "One of: auto, cpu, cuda:0, cuda:1, ...")
 
 
-def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> list[tuple[int, str]]:
+def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> list[int]:
     known = {strategy.name: strategy for strategy in strategies_of(reader, options.task)}
     unknown = [name for name in options.strategies if name not in known]
     if unknown:
@@ -128,7 +126,7 @@ def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> lis
         raise SapError(
             f"Strategy {empty[0]} has no responses yet.", f"Import them: sap-tui import FILE --strategy {empty[0]}"
         )
-    return [(known[name].id, name) for name in names]
+    return [known[name].id for name in names]
 
 
 def _request(options: ScoreOptions, target: Target, device: str) -> RunRequest:

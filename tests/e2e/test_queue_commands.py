@@ -105,6 +105,8 @@ def test_samples_that_cannot_be_scored_are_named_errors(
     ranking = json.loads(sap_tui("rank", "--format", "json"))
     assert ranking["questions"] == 22
     assert ranking["failed"] == {"plain": 1, "chatty": 1}
+    assert "1 of plain without a score (plain context): out of memory." in ranking["warnings"]
+    assert "1 of chatty without a score (plain context): nonfinite." in ranking["warnings"]
 
 
 def start(sap_tui: CommandLine, *arguments: str) -> subprocess.Popen[str]:
