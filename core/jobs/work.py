@@ -154,7 +154,7 @@ class Worker:
             responses=tuple(engine.encode_response(texts[digest]) for digest in wanted),
             detail=kind is ContextKind.PLAIN,
         )
-        scored = dict(zip(wanted, engine.score(group), strict=True))
+        scored = dict(zip(wanted, engine.score([group])[0], strict=True))
         return [(item, scored[item["response"]]) for item in items]
 
     def _commit(self, chunks: list[ScoredChunk], engine: Engine, seconds: float) -> str:

@@ -31,6 +31,7 @@ class Faults:
     nonfinite: tuple[str, ...] = ()
     out_of_memory: tuple[str, ...] = ()
     max_context_tokens: int = 1 << 20
+    token_budget: int = 200
 
     @staticmethod
     def from_environment() -> Faults:
@@ -49,6 +50,14 @@ class FakeEngine:
     def __init__(self, faults: Faults | None = None) -> None:
         self._faults = Faults.from_environment() if faults is None else faults
         self._groups = 0
+        self._token_budget = self._faults.token_budget
+
+    @property
+    def token_budget(self) -> int:
+        return self._token_budget
+
+    def limit_tokens(self, budget: int) -> None:
+        self._token_budget = min(self._token_budget, budget)
 
     @property
     def max_context_tokens(self) -> int:
@@ -64,7 +73,10 @@ class FakeEngine:
     def encode_response(self, text: str) -> tuple[int, ...]:
         return tuple(text.encode())
 
-    def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
+        return [self._score_group(group) for group in groups]
+
+    def _score_group(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
         self._groups += 1
         self._fail_process(group)
         time.sleep(self._faults.delay_s)

@@ -11,7 +11,11 @@ from core.domain import SampleError, TokenScores, Turn
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """How to load a target model. `device` is auto, cpu or cuda:N; `dtype` float32, bfloat16 or float16."""
+    """How to load a target model.
+
+    `device` is auto, cpu, cuda:N or cuda (spread over all GPUs); `dtype` float32, bfloat16 or float16;
+    `tier` is auto, or the one way of computing to use (for benchmarks and tests).
+    """
 
     path: str
     device: str = "auto"
@@ -21,18 +25,21 @@ class EngineSettings:
     system: str | None = None
     template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
     control_tokens: str = "as_text"
+    tier: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringGroup:
-    """One context and all responses to score behind it, as token ids.
+    """One context and responses to score behind it, as token ids.
 
-    With `detail` the rank, entropy and sum of squared probabilities of every token are wanted too.
+    With `detail` the rank, entropy and sum of squared probabilities of every token are wanted too. `keep` says that
+    the context comes again in later calls, so that what the model computed for it is worth keeping.
     """
 
     context: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
     detail: bool = False
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,16 @@ class Engine(Encoder, Protocol):
 
     @property
     def tier(self) -> str:
-        """How groups are computed: `shared cache` or `one by one`, as the self-test at load allowed."""
+        """How groups are computed, as the self-test allowed: `packed cascade`, `shared cache` or `one by one`."""
+        ...
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens that one forward pass may have on this device; halved for good when memory did not suffice."""
+        ...
+
+    def limit_tokens(self, budget: int) -> None:
+        """Lower the token budget to one that an earlier attempt ended with; a higher one changes nothing."""
         ...
 
     @property
@@ -77,8 +93,8 @@ class Engine(Encoder, Protocol):
         """Names and versions of the libraries that made the numbers."""
         ...
 
-    def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
-        """Scores of the group's responses in their order."""
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
+        """Scores of each group's responses in their order."""
         ...
 
     def generate(

@@ -132,3 +132,19 @@ CREATE TABLE events (
 CREATE INDEX events_by_run ON events (run, id)
 """,
     )
+
+
+@migrations()
+def m004_engine(db: Database) -> None:
+    _run(
+        db,
+        """
+ALTER TABLE runs ADD COLUMN token_budget INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chunks ADD COLUMN is_part INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE scorers (
+    host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL, pid_start INTEGER NOT NULL, device TEXT NOT NULL,
+    model TEXT NOT NULL, engine_key TEXT NOT NULL, idle_since REAL, free_at REAL,
+    want TEXT NOT NULL DEFAULT 'stay' CHECK (want IN ('stay', 'end')),
+    PRIMARY KEY (host, boot, pid, pid_start)) STRICT, WITHOUT ROWID
+""",
+    )

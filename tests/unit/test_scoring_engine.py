@@ -79,7 +79,7 @@ def assert_equals_loop(results: list[TokenScores | SampleError], wanted: list[di
 def test_the_bundled_model_scores_as_a_plain_loop(tiny: HuggingFaceEngine) -> None:
     wanted = group(tiny)
     assert tiny.tier == "shared cache"
-    assert_equals_loop(tiny.score(wanted), plain_loop(TINY_MODEL, wanted))
+    assert_equals_loop(tiny.score([wanted])[0], plain_loop(TINY_MODEL, wanted))
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma3", "gemma2", "cohere", "granite", "gpt2"])
@@ -89,7 +89,7 @@ def test_every_architecture_scores_as_a_plain_loop(tmp_path: Path, architecture:
     engine = engine_of(folder)
     wanted = group(engine)
     assert engine.tier == "shared cache"
-    assert_equals_loop(engine.score(wanted), plain_loop(folder, wanted))
+    assert_equals_loop(engine.score([wanted])[0], plain_loop(folder, wanted))
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
@@ -125,10 +125,10 @@ def test_calls_are_bounded_by_padded_tokens(tiny: HuggingFaceEngine, monkeypatch
 
 def test_scores_depend_on_nothing_but_context_and_response(tiny: HuggingFaceEngine) -> None:
     """Bit for bit, so that a resumed run equals an uninterrupted one and a new strategy changes no other's scores."""
-    together = all_scores(tiny.score(group(tiny)))
-    again = all_scores(tiny.score(group(tiny)))
-    alone = [all_scores(tiny.score(group(tiny, (text,))))[0] for text in TEXTS]
-    backwards = all_scores(tiny.score(group(tiny, TEXTS[::-1])))[::-1]
+    together = all_scores(tiny.score([group(tiny)])[0])
+    again = all_scores(tiny.score([group(tiny)])[0])
+    alone = [all_scores(tiny.score([group(tiny, (text,))])[0])[0] for text in TEXTS]
+    backwards = all_scores(tiny.score([group(tiny, TEXTS[::-1])])[0])[::-1]
     for scores in zip(together, again, alone, backwards, strict=True):
         for other in scores[1:]:
             np.testing.assert_array_equal(scores[0].log_probability, other.log_probability)
@@ -137,7 +137,7 @@ def test_scores_depend_on_nothing_but_context_and_response(tiny: HuggingFaceEngi
 
 def test_detail_changes_no_log_probability(tiny: HuggingFaceEngine) -> None:
     for full, short in zip(
-        all_scores(tiny.score(group(tiny))), all_scores(tiny.score(group(tiny, detail=False))), strict=True
+        all_scores(tiny.score([group(tiny)])[0]), all_scores(tiny.score([group(tiny, detail=False)])[0]), strict=True
     ):
         np.testing.assert_array_equal(full.log_probability, short.log_probability)
         assert short.rank is None
@@ -167,7 +167,9 @@ def test_logits_of_a_large_vocabulary_stay_within_32_mib_on_a_cpu() -> None:
 def test_half_precision_stays_within_its_gate(tiny: HuggingFaceEngine, dtype: str) -> None:
     engine = engine_of(TINY_MODEL, dtype=dtype)
     assert engine.tier == "shared cache"
-    for half, full in zip(all_scores(engine.score(group(engine))), all_scores(tiny.score(group(tiny))), strict=True):
+    for half, full in zip(
+        all_scores(engine.score([group(engine)])[0]), all_scores(tiny.score([group(tiny)])[0]), strict=True
+    ):
         if full.tokens > 10:
             assert abs(float(half.log_probability.mean() - full.log_probability.mean())) < 3e-2
 
@@ -180,8 +182,8 @@ def test_quantized_models_score_on_the_cpu(tiny: HuggingFaceEngine, quantization
     assert type(linear).__module__.startswith("bitsandbytes")
     assert engine.tier == "shared cache"
     assert "bitsandbytes" in engine.versions
-    quantized = all_scores(engine.score(group(engine)))
-    exact = all_scores(tiny.score(group(tiny)))
+    quantized = all_scores(engine.score([group(engine)])[0])
+    exact = all_scores(tiny.score([group(tiny)])[0])
     for own, true in zip(quantized, exact, strict=True):
         assert np.isfinite(own.log_probability).all()
         assert abs(float(own.log_probability.mean() - true.log_probability.mean())) < 1.0
@@ -193,9 +195,9 @@ def test_quantized_models_score_on_the_cpu(tiny: HuggingFaceEngine, quantization
 
 def test_int8_scores_do_not_depend_on_the_other_responses() -> None:
     engine = engine_of(TINY_MODEL, quantization="int8")
-    together = all_scores(engine.score(group(engine)))
+    together = all_scores(engine.score([group(engine)])[0])
     for text, scores in zip(TEXTS, together, strict=True):
-        (alone,) = all_scores(engine.score(group(engine, (text,))))
+        (alone,) = all_scores(engine.score([group(engine, (text,))])[0])
         np.testing.assert_array_equal(scores.log_probability, alone.log_probability)
 
 
@@ -208,7 +210,7 @@ def test_a_tier_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert engine.tier == "one by one"
     monkeypatch.undo()
     wanted = group(engine)
-    assert_equals_loop(engine.score(wanted), plain_loop(TINY_MODEL, wanted))
+    assert_equals_loop(engine.score([wanted])[0], plain_loop(TINY_MODEL, wanted))
 
 
 def test_a_tier_that_breaks_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,13 +225,13 @@ def test_errors_belong_to_their_sample(tiny: HuggingFaceEngine) -> None:
     context = tiny.encode_context(QUESTION)
     good = tiny.encode_response("42")
     too_long = (5,) * (tiny.max_context_tokens - len(context) + 1)
-    results = tiny.score(ScoringGroup(context, ((), good, too_long, (3, VOCABULARY), too_long[:-1])))
+    results = tiny.score([ScoringGroup(context, ((), good, too_long, (3, VOCABULARY), too_long[:-1]))])[0]
     codes = [result.code if isinstance(result, SampleError) else "" for result in results]
     assert codes == ["empty", "", "too_long", "token_out_of_vocabulary", ""]
 
 
 def test_without_a_context_nothing_is_scored(tiny: HuggingFaceEngine) -> None:
-    (result,) = tiny.score(ScoringGroup((), ((5, 6),)))
+    (result,) = tiny.score([ScoringGroup((), ((5, 6),))])[0]
     assert isinstance(result, SampleError)
     assert result.code == "no_context"
 
@@ -241,7 +243,7 @@ def test_values_that_are_no_numbers_become_errors(tmp_path: Path) -> None:
     assert poisoned not in wanted.responses[1]
     with torch.no_grad():
         engine._model.get_output_embeddings().weight[poisoned] = float("nan")
-    assert [result.code for result in engine.score(wanted) if isinstance(result, SampleError)] == ["nonfinite"] * 2
+    assert [result.code for result in engine.score([wanted])[0] if isinstance(result, SampleError)] == ["nonfinite"] * 2
 
 
 def test_an_overflow_behind_one_token_fails_that_response_only(tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_an_overflow_behind_one_token_fails_that_response_only(tmp_path: Path) -
     assert poisoned not in wanted.context + wanted.responses[1]
     with torch.no_grad():
         engine._model.get_input_embeddings().weight[poisoned] = float("inf")
-    failed, fine = engine.score(wanted)
+    failed, fine = engine.score([wanted])[0]
     assert isinstance(failed, SampleError)
     assert failed.code == "nonfinite"
     assert isinstance(fine, TokenScores)
@@ -264,7 +266,7 @@ def test_out_of_memory_halves_until_it_fits(
     """Room for two responses at a time, and never for the third one."""
     wanted = group(tiny)
     huge = wanted.responses[2]
-    exact = tiny.score(wanted)
+    exact = tiny.score([wanted])[0]
     tier = tiny._tier
     score = tier.score
     calls: list[int] = []
@@ -276,7 +278,7 @@ def test_out_of_memory_halves_until_it_fits(
         return score(context, responses, detail)
 
     monkeypatch.setattr(tier, "score", cramped)
-    results = tiny.score(wanted)
+    results = tiny.score([wanted])[0]
     assert calls == [4, 2, 2, 1, 1]
     assert isinstance(results[2], SampleError)
     assert results[2].code == "out_of_memory"
@@ -293,7 +295,7 @@ def test_other_failures_are_not_hidden(tiny: HuggingFaceEngine, monkeypatch: pyt
 
     monkeypatch.setattr(tiny._tier, "score", broken)
     with pytest.raises(RuntimeError, match="device-side"):
-        tiny.score(group(tiny))
+        tiny.score([group(tiny)])[0]
 
 
 def test_what_the_engine_says_about_itself(tiny: HuggingFaceEngine) -> None:

@@ -26,8 +26,8 @@ def group(engine: Engine, *texts: str, detail: bool = True) -> ScoringGroup:
 
 def test_scores_depend_on_context_and_response_only() -> None:
     engine, other = FakeEngine(Faults()), FakeEngine(Faults())
-    first, second = engine.score(group(engine, "one", "two"))
-    (again,) = other.score(group(other, "two"))
+    first, second = engine.score([group(engine, "one", "two")])[0]
+    (again,) = other.score([group(other, "two")])[0]
     assert isinstance(first, TokenScores)
     assert isinstance(second, TokenScores)
     assert isinstance(again, TokenScores)
@@ -41,7 +41,7 @@ def test_scores_depend_on_context_and_response_only() -> None:
 
 def test_only_a_detailed_group_has_more_than_log_probabilities() -> None:
     engine = FakeEngine(Faults())
-    (scores,) = engine.score(group(engine, "one", detail=False))
+    (scores,) = engine.score([group(engine, "one", detail=False)])[0]
     assert isinstance(scores, TokenScores)
     assert scores.rank is None
     assert scores.tokens == 3
@@ -49,7 +49,7 @@ def test_only_a_detailed_group_has_more_than_log_probabilities() -> None:
 
 def test_sample_errors_on_order() -> None:
     engine = FakeEngine(Faults(nonfinite=("bad",), out_of_memory=("huge",), max_context_tokens=60))
-    results = engine.score(group(engine, "", "so bad", "huge", "long" * 20, "fine"))
+    results = engine.score([group(engine, "", "so bad", "huge", "long" * 20, "fine")])[0]
     codes = [result.code if isinstance(result, SampleError) else "" for result in results]
     assert codes == ["empty", "nonfinite", "out_of_memory", "too_long", ""]
 
@@ -73,7 +73,7 @@ def test_the_process_ends_on_order(faults: dict[str, object]) -> None:
         "engine = FakeEngine()\n"
         "for text in ('fine', 'poison', 'never'):\n"
         "    print(text, flush=True)\n"
-        "    engine.score(ScoringGroup((1,), (engine.encode_response(text),)))\n"
+        "    engine.score([ScoringGroup((1,), (engine.encode_response(text),))])[0]\n"
     )
     environment = os.environ | {ENVIRONMENT_VARIABLE: json.dumps(faults)}
     done = subprocess.run(

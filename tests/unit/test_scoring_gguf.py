@@ -116,7 +116,7 @@ def test_a_gguf_file_scores_as_the_folder_it_was_made_from(folder: Path, file: P
     response = original.encode_response("There are 12 eggs.")
     assert converted.encode_context((Turn("user", "How many <|end|> eggs?"),)) == context
     assert converted.encode_response("There are 12 eggs.") == response
-    results = [engine.score(ScoringGroup(context, (response,)))[0] for engine in (original, converted)]
+    results = [engine.score([ScoringGroup(context, (response,))])[0][0] for engine in (original, converted)]
     assert isinstance(results[0], TokenScores)
     assert isinstance(results[1], TokenScores)
     np.testing.assert_allclose(results[0].log_probability, results[1].log_probability, atol=1e-5, rtol=0)

@@ -31,7 +31,7 @@ QUESTION = (Turn("user", "How many eggs are left?"),)
 
 def log_probabilities(engine: HuggingFaceEngine, text: str = "There are 12 eggs left.") -> np.ndarray:
     group = ScoringGroup(engine.encode_context(QUESTION), (engine.encode_response(text),))
-    (scores,) = engine.score(group)
+    (scores,) = engine.score([group])[0]
     assert isinstance(scores, TokenScores)
     return scores.log_probability
 
@@ -253,7 +253,7 @@ def test_scoring_imports_neither_screen_nor_catalogue_nor_quantization(folder: P
         "from core.scoring.hf.load import load_engine\n"
         "from core.scoring.protocol import EngineSettings, ScoringGroup\n"
         f"engine = load_engine(EngineSettings({str(folder)!r}))\n"
-        "engine.score(ScoringGroup((5, 6), ((7, 8),), detail=True))\n"
+        "engine.score([ScoringGroup((5, 6), ((7, 8),), detail=True)])[0]\n"
         "unwanted = {'textual', 'sqlite_utils', 'bitsandbytes', 'peft', 'gguf', 'platformdirs', 'math_verify'}\n"
         "assert not unwanted & set(sys.modules), unwanted & set(sys.modules)\n"
     )

@@ -37,7 +37,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 def mean_surprisals(engine: HuggingFaceEngine, turns: tuple[Turn, ...], texts: list[str]) -> list[float]:
     group = ScoringGroup(engine.encode_context(turns), tuple(engine.encode_response(text) for text in texts))
-    results = engine.score(group)
+    results = engine.score([group])[0]
     assert all(isinstance(result, TokenScores) for result in results)
     return [
         -float(result.log_probability.mean(dtype="float64")) for result in results if isinstance(result, TokenScores)

@@ -76,7 +76,17 @@ class HuggingFaceEngine:
     def encode_response(self, text: str) -> tuple[int, ...]:
         return self._encoder.encode_response(text)
 
-    def score(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
+        return [self._score_group(group) for group in groups]
+
+    @property
+    def token_budget(self) -> int:
+        return 8192
+
+    def limit_tokens(self, budget: int) -> None:
+        pass
+
+    def _score_group(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
         results = [self._refused(group.context, response) for response in group.responses]
         accepted = [index for index, refused in enumerate(results) if refused is None]
         with torch.inference_mode():
