@@ -150,13 +150,15 @@ class TokenScores:
     """Scores of one response's T tokens behind one context, from float32 logits.
 
     `log_probability` (T,) nats; of the plain context also `rank` (T,) from 1, `entropy` (T,) nats and
-    `sum_of_squares` (T,), the sum of squared probabilities of each step; None for the other contexts.
+    `sum_of_squares` (T,), the sum of squared probabilities of each step; None for the other contexts. `redone_in` names
+    the dtype that a response was computed in again because float16 overflowed.
     """
 
     log_probability: NDArray[np.float32]
     rank: NDArray[np.int32] | None = None
     entropy: NDArray[np.float32] | None = None
     sum_of_squares: NDArray[np.float32] | None = None
+    redone_in: str = ""
 
     @property
     def tokens(self) -> int:

@@ -46,6 +46,7 @@ class FakeEngine:
 
     tier = "fake"
     device = "cpu"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, faults: Faults | None = None) -> None:
         self._faults = Faults.from_environment() if faults is None else faults

@@ -77,6 +77,11 @@ class Engine(Encoder, Protocol):
         ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this model is computed, in sentences: ways that were refused."""
+        ...
+
+    @property
     def token_budget(self) -> int:
         """Tokens that one forward pass may have on this device; halved for good when memory did not suffice."""
         ...

@@ -64,7 +64,7 @@ def unpack_arrays(packed: bytes) -> TokenScores:
     names = [(name, kind) for place, (name, kind) in enumerate(_LAYOUT) if present & (1 << place)]
     size = len(raw) // len(names)
     return TokenScores(
-        **{
+        **{  # type: ignore[arg-type]
             name: np.frombuffer(raw, kind, offset=place * size, count=size // 4)
             for place, (name, kind) in enumerate(names)
         }

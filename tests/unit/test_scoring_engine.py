@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from transformers import AutoModelForCausalLM
 
 from core.domain import SampleError, TokenScores, Turn
 from core.scoring.hf.engine import HuggingFaceEngine
-from core.scoring.hf.head import rows_per_chunk
-from core.scoring.hf.tiers import OneByOne, SharedCache
 from core.scoring.protocol import ScoringGroup
 from tests.conftest import TINY_MODEL
 from tests.unit.scoring_models import VOCABULARY, engine_of, random_model
@@ -78,61 +75,47 @@ def assert_equals_loop(results: list[TokenScores | SampleError], wanted: list[di
 
 def test_the_bundled_model_scores_as_a_plain_loop(tiny: HuggingFaceEngine) -> None:
     wanted = group(tiny)
-    assert tiny.tier == "shared cache"
+    assert tiny.tier == "packed cascade"
     assert_equals_loop(tiny.score([wanted])[0], plain_loop(TINY_MODEL, wanted))
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma3", "gemma2", "cohere", "granite", "gpt2"])
+TIERS = {
+    "llama": "packed cascade",
+    "qwen2": "packed cascade",
+    "cohere": "packed cascade",
+    "granite": "packed cascade",
+    "gpt2": "packed cascade",
+    "gemma3": "shared cache",
+    "gemma2": "shared cache",
+}
+
+
+@pytest.mark.parametrize("architecture", TIERS)
 def test_every_architecture_scores_as_a_plain_loop(tmp_path: Path, architecture: str) -> None:
     """Sliding windows shorter than the row, learned positions, tied heads, scaled and capped logits."""
     folder = random_model(tmp_path / architecture, architecture)
     engine = engine_of(folder)
     wanted = group(engine)
-    assert engine.tier == "shared cache"
+    assert engine.tier == TIERS[architecture]
     assert_equals_loop(engine.score([wanted])[0], plain_loop(folder, wanted))
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
-@pytest.mark.parametrize("alone_in_call", [True, False])
-def test_shared_cache_equals_one_by_one(tmp_path: Path, architecture: str, alone_in_call: bool) -> None:
-    engine = engine_of(random_model(tmp_path / architecture, architecture))
-    model: Any = engine._model
-    wanted = group(engine)
-    with torch.inference_mode():
-        shared = SharedCache(model, alone_in_call).score(wanted.context, wanted.responses, detail=True)
-        reference = OneByOne(model).score(wanted.context, wanted.responses, detail=True)
-    for own, true in zip(shared, reference, strict=True):
-        assert own.shape == true.shape
-        torch.testing.assert_close(own, true, atol=1e-5, rtol=0)
+def test_the_same_call_gives_the_same_bits(tiny: HuggingFaceEngine) -> None:
+    """A resumed run repeats the calls of its plan, so that it equals an uninterrupted one."""
+    first, again = (all_scores(tiny.score([group(tiny)])[0]) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.log_probability, other.log_probability)
+        np.testing.assert_array_equal(one.entropy, other.entropy)
 
 
-def test_calls_are_bounded_by_padded_tokens(tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = group(tiny)
-    tier = SharedCache(tiny._model, alone_in_call=False)
-    with torch.inference_mode():
-        together = tier.score(wanted.context, wanted.responses, detail=True)
-        monkeypatch.setattr("core.scoring.hf.tiers._PADDED_TOKENS", 2 * max(map(len, wanted.responses)))
-        sizes: list[int] = []
-        hidden_rows = tier._hidden_rows
-        monkeypatch.setattr(
-            tier, "_hidden_rows", lambda *arguments: sizes.append(len(arguments[2])) or hidden_rows(*arguments)
-        )
-        apart = tier.score(wanted.context, wanted.responses, detail=True)
-    assert sizes == [2, 2]
-    for one, other in zip(together, apart, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
-
-
-def test_scores_depend_on_nothing_but_context_and_response(tiny: HuggingFaceEngine) -> None:
-    """Bit for bit, so that a resumed run equals an uninterrupted one and a new strategy changes no other's scores."""
+def test_what_shares_a_call_changes_nothing_that_matters(tiny: HuggingFaceEngine) -> None:
     together = all_scores(tiny.score([group(tiny)])[0])
-    again = all_scores(tiny.score([group(tiny)])[0])
     alone = [all_scores(tiny.score([group(tiny, (text,))])[0])[0] for text in TEXTS]
-    backwards = all_scores(tiny.score([group(tiny, TEXTS[::-1])])[0])[::-1]
-    for scores in zip(together, again, alone, backwards, strict=True):
+    backwards = all_scores(tiny.score([group(tiny), group(tiny, TEXTS[::-1])])[1])[::-1]
+    for scores in zip(together, alone, backwards, strict=True):
         for other in scores[1:]:
-            np.testing.assert_array_equal(scores[0].log_probability, other.log_probability)
-            np.testing.assert_array_equal(scores[0].entropy, other.entropy)
+            np.testing.assert_allclose(scores[0].log_probability, other.log_probability, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(scores[0].entropy, other.entropy, atol=1e-5, rtol=0)
 
 
 def test_detail_changes_no_log_probability(tiny: HuggingFaceEngine) -> None:
@@ -147,26 +130,10 @@ def test_detail_changes_no_log_probability(tiny: HuggingFaceEngine) -> None:
         assert full.log_probability.dtype == np.float32
 
 
-def test_small_row_chunks_change_nothing_that_matters(tiny: HuggingFaceEngine) -> None:
-    tier = SharedCache(tiny._model, alone_in_call=True)
-    wanted = group(tiny)
-    with torch.inference_mode():
-        whole = tier.score(wanted.context, wanted.responses, detail=True)
-        tier._chunk = 3
-        pieces = tier.score(wanted.context, wanted.responses, detail=True)
-    for one, other in zip(whole, pieces, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
-
-
-def test_logits_of_a_large_vocabulary_stay_within_32_mib_on_a_cpu() -> None:
-    assert rows_per_chunk(262_144, "cpu") * 262_144 * 4 <= 32 << 20
-    assert rows_per_chunk(1024, "cpu") == 2048
-
-
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_stays_within_its_gate(tiny: HuggingFaceEngine, dtype: str) -> None:
     engine = engine_of(TINY_MODEL, dtype=dtype)
-    assert engine.tier == "shared cache"
+    assert engine.tier == "packed cascade"
     for half, full in zip(
         all_scores(engine.score([group(engine)])[0]), all_scores(tiny.score([group(tiny)])[0]), strict=True
     ):
@@ -180,7 +147,7 @@ def test_quantized_models_score_on_the_cpu(tiny: HuggingFaceEngine, quantization
     engine = engine_of(TINY_MODEL, quantization=quantization, dtype=dtype)
     linear = engine._model.get_decoder().layers[0].mlp.up_proj
     assert type(linear).__module__.startswith("bitsandbytes")
-    assert engine.tier == "shared cache"
+    assert engine.tier == ("shared cache" if quantization == "int8" else "packed cascade")
     assert "bitsandbytes" in engine.versions
     quantized = all_scores(engine.score([group(engine)])[0])
     exact = all_scores(tiny.score([group(tiny)])[0])
@@ -199,26 +166,6 @@ def test_int8_scores_do_not_depend_on_the_other_responses() -> None:
     for text, scores in zip(TEXTS, together, strict=True):
         (alone,) = all_scores(engine.score([group(engine, (text,))])[0])
         np.testing.assert_array_equal(scores.log_probability, alone.log_probability)
-
-
-def test_a_tier_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = SharedCache.score
-    monkeypatch.setattr(
-        SharedCache, "score", lambda self, *arguments, **named: [row - 3e-5 for row in right(self, *arguments, **named)]
-    )
-    engine = engine_of(TINY_MODEL)
-    assert engine.tier == "one by one"
-    monkeypatch.undo()
-    wanted = group(engine)
-    assert_equals_loop(engine.score([wanted])[0], plain_loop(TINY_MODEL, wanted))
-
-
-def test_a_tier_that_breaks_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object, **named: object) -> None:
-        raise AttributeError("this model has no cache")
-
-    monkeypatch.setattr(SharedCache, "score", broken)
-    assert engine_of(TINY_MODEL).tier == "one by one"
 
 
 def test_errors_belong_to_their_sample(tiny: HuggingFaceEngine) -> None:
@@ -257,45 +204,6 @@ def test_an_overflow_behind_one_token_fails_that_response_only(tmp_path: Path) -
     assert isinstance(failed, SampleError)
     assert failed.code == "nonfinite"
     assert isinstance(fine, TokenScores)
-
-
-@pytest.mark.parametrize("message", ["CUDA out of memory", "DefaultCPUAllocator: can't allocate memory"])
-def test_out_of_memory_halves_until_it_fits(
-    tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch, message: str
-) -> None:
-    """Room for two responses at a time, and never for the third one."""
-    wanted = group(tiny)
-    huge = wanted.responses[2]
-    exact = tiny.score([wanted])[0]
-    tier = tiny._tier
-    score = tier.score
-    calls: list[int] = []
-
-    def cramped(context: Any, responses: Any, detail: bool) -> list[torch.Tensor]:
-        calls.append(len(responses))
-        if len(responses) > 2 or huge in responses:
-            raise torch.OutOfMemoryError(message) if "CUDA" in message else RuntimeError(message)
-        return score(context, responses, detail)
-
-    monkeypatch.setattr(tier, "score", cramped)
-    results = tiny.score([wanted])[0]
-    assert calls == [4, 2, 2, 1, 1]
-    assert isinstance(results[2], SampleError)
-    assert results[2].code == "out_of_memory"
-    for place in (0, 1, 3):
-        own, true = results[place], exact[place]
-        assert isinstance(own, TokenScores)
-        assert isinstance(true, TokenScores)
-        np.testing.assert_array_equal(own.log_probability, true.log_probability)
-
-
-def test_other_failures_are_not_hidden(tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object) -> None:
-        raise RuntimeError("CUDA error: device-side assert triggered")
-
-    monkeypatch.setattr(tiny._tier, "score", broken)
-    with pytest.raises(RuntimeError, match="device-side"):
-        tiny.score([group(tiny)])[0]
 
 
 def test_what_the_engine_says_about_itself(tiny: HuggingFaceEngine) -> None:

@@ -1,9 +1,10 @@
-"""A loaded Hugging Face model as an engine: the fastest tier that proves itself, checks, and out-of-memory halving."""
+"""A loaded Hugging Face model as an engine: encoding, checks of every sample, scoring and answering."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,11 +12,11 @@ import transformers
 
 from core.domain import SampleError, TokenScores, Turn
 from core.scoring.hf.encode import ChatEncoder
-from core.scoring.hf.gate import PROBE_TEXT, agrees, gate_for, probe_of
+from core.scoring.hf.gate import PROBE_TEXT
 from core.scoring.hf.generate import GreedyGenerator
-from core.scoring.hf.head import token_scores
-from core.scoring.hf.memory import free_cached_memory, is_out_of_memory, peak_memory_bytes
-from core.scoring.hf.tiers import OneByOne, SharedCache, Tier
+from core.scoring.hf.ladder import proven_ladder
+from core.scoring.hf.memory import peak_memory_bytes
+from core.scoring.hf.score import GroupScorer
 from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
 
 
@@ -28,20 +29,23 @@ class HuggingFaceEngine:
         self._settings = settings
         self._generate = GreedyGenerator(model, tokenizer, encoder.end_of_turn_ids(), encoder.max_context_tokens)
         self._vocabulary = model.get_input_embeddings().weight.shape[0]
-        self._tier = self._choose_tier()
-
-    def _choose_tier(self) -> Tier:
-        settings = self._settings
-        reference = OneByOne(self._model)
-        device = self._model.device.type
-        shared = SharedCache(self._model, alone_in_call=settings.quantization == "int8" or device == "cpu")
-        gate = gate_for(settings.quantization, settings.dtype, device)
-        probe = probe_of(self._model, self._encoder.encode_response(PROBE_TEXT))
-        return shared if agrees(shared, reference, probe, gate) else reference
+        self._ladder = proven_ladder(model, settings, encoder.encode_response(PROBE_TEXT))
+        self._scorer = GroupScorer(model, self._ladder)
 
     @property
     def tier(self) -> str:
-        return self._tier.name
+        return self._ladder.tiers[0].name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._ladder.refused)
+
+    @property
+    def token_budget(self) -> int:
+        return self._scorer.token_budget
+
+    def limit_tokens(self, budget: int) -> None:
+        self._scorer.limit_tokens(budget)
 
     @property
     def device(self) -> str:
@@ -77,21 +81,15 @@ class HuggingFaceEngine:
         return self._encoder.encode_response(text)
 
     def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
-        return [self._score_group(group) for group in groups]
-
-    @property
-    def token_budget(self) -> int:
-        return 8192
-
-    def limit_tokens(self, budget: int) -> None:
-        pass
-
-    def _score_group(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
-        results = [self._refused(group.context, response) for response in group.responses]
-        accepted = [index for index, refused in enumerate(results) if refused is None]
+        refused = [[self._refused(group.context, response) for response in group.responses] for group in groups]
+        accepted = [_without(group, errors) for group, errors in zip(groups, refused, strict=True)]
         with torch.inference_mode():
-            scored = self._score_halving(group, accepted)
-        return [scored[index] if refused is None else refused for index, refused in enumerate(results)]
+            scored = iter(self._scorer.score([group for group in accepted if group.responses]))
+        found = [iter(next(scored)) if group.responses else iter(()) for group in accepted]
+        return [
+            [next(own) if error is None else error for error in errors]
+            for own, errors in zip(found, refused, strict=True)
+        ]
 
     def _refused(self, context: tuple[int, ...], response: tuple[int, ...]) -> SampleError | None:
         if not response:
@@ -101,30 +99,9 @@ class HuggingFaceEngine:
         tokens = len(context) + len(response)
         if tokens > self.max_context_tokens:
             return SampleError("too_long", f"{tokens} tokens, the model takes {self.max_context_tokens}.")
-        highest = max(max(context), max(response))
-        if highest >= self._vocabulary:
-            return SampleError("token_out_of_vocabulary", f"Token id {highest}, the model has {self._vocabulary}.")
-        return None
-
-    def _score_halving(self, group: ScoringGroup, indices: list[int]) -> dict[int, TokenScores | SampleError]:
-        """Scores of these responses; halves them as long as memory does not suffice."""
-        if not indices:
-            return {}
-        rows = self._try_tier(group, indices)
-        if rows is not None:
-            return {index: _checked(row) for index, row in zip(indices, rows, strict=True)}
-        if len(indices) == 1:
-            return {indices[0]: SampleError("out_of_memory", "Not enough memory for this response alone.")}
-        middle = len(indices) // 2
-        return self._score_halving(group, indices[:middle]) | self._score_halving(group, indices[middle:])
-
-    def _try_tier(self, group: ScoringGroup, indices: list[int]) -> list[torch.Tensor] | None:
-        try:
-            return self._tier.score(group.context, [group.responses[index] for index in indices], group.detail)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        free_cached_memory(self._model)
+        for token in (max(context), max(response), min(context), min(response)):
+            if not 0 <= token < self._vocabulary:
+                return SampleError("token_out_of_vocabulary", f"Token id {token}, the model has {self._vocabulary}.")
         return None
 
     def generate(
@@ -137,7 +114,6 @@ class HuggingFaceEngine:
         return peak_memory_bytes(self._model)
 
 
-def _checked(rows: torch.Tensor) -> TokenScores | SampleError:
-    if not torch.isfinite(rows).all():
-        return SampleError("nonfinite", "The model gave values that are no finite numbers.")
-    return token_scores(rows)
+def _without(group: ScoringGroup, refused: Sequence[SampleError | None]) -> ScoringGroup:
+    kept = (response for response, error in zip(group.responses, refused, strict=True) if error is None)
+    return replace(group, responses=tuple(kept))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from typing import Any
 
 import torch
 
 from core.errors import RunError
 from core.scoring.hf.tiers import Tier
+from core.scoring.protocol import ScoringGroup
 
 PROBE_TEXT = (
     "A baker sells 14 loaves in the morning and twice as many in the afternoon. To find how many loaves were sold, "
@@ -19,7 +21,7 @@ PROBE_TEXT = (
 _CONTEXT_TOKENS = 48
 _LONGEST_WINDOW_TESTED = 2048
 _RESPONSE_TOKENS = (96, 61)
-_FAILURES = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
+_FAILURES = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,24 @@ def gate_for(quantization: str, dtype: str, device: str) -> Gate:
     return GATES[dtype]
 
 
-def agrees(tier: Tier, reference: Tier, probe: tuple[list[int], list[list[int]]], gate: Gate) -> bool:
-    """Whether the tier's log-probabilities of the probe's responses pass the gate.
-
-    Raises RunError where even the reference fails, MemoryError where it does not fit into the GPU now.
-    """
-    context, responses = probe
-    with torch.inference_mode():
-        wanted = _reference_scores(reference, context, responses)
-        try:
-            found = tier.score(context, responses, detail=False)
-        except _FAILURES:
-            return False
-    return all(_passes(own[0] - true[0], gate) for own, true in zip(found, wanted, strict=True))
-
-
-def _reference_scores(reference: Tier, context: list[int], responses: list[list[int]]) -> list[torch.Tensor]:
+def agrees(tier: Tier, probe: Sequence[ScoringGroup], wanted: Sequence[Sequence[torch.Tensor]], gate: Gate) -> bool:
+    """Whether the tier's log-probabilities of the probe's responses differ from the wanted ones by no more."""
     try:
-        return reference.score(context, responses, detail=False)
+        with torch.inference_mode():
+            found = tier.score(probe)
+    except _FAILURES:
+        return False
+    finally:
+        tier.forget()
+    pairs = zip(chain.from_iterable(found), chain.from_iterable(wanted), strict=True)
+    return all(_passes(own[0] - true[0], gate) for own, true in pairs)
+
+
+def reference_scores(reference: Tier, probe: Sequence[ScoringGroup]) -> list[list[torch.Tensor]]:
+    """Score rows of the probe. RunError where the model does not compute, MemoryError where it has no memory now."""
+    try:
+        with torch.inference_mode():
+            return reference.score(probe)
     except torch.OutOfMemoryError as error:
         raise MemoryError("The model is loaded, but there is no memory left to compute with it.") from error
     except _FAILURES as error:
@@ -74,19 +76,22 @@ def _passes(difference: torch.Tensor, gate: Gate) -> bool:
     return bool(difference.abs().max() <= gate.token and difference.mean().abs() <= gate.mean)
 
 
-def probe_of(model: Any, text_ids: tuple[int, ...]) -> tuple[list[int], list[list[int]]]:
-    """A context and two responses of different lengths from these token ids of PROBE_TEXT.
+def probe_of(model: Any, text_ids: tuple[int, ...], longest: int) -> list[ScoringGroup]:
+    """Groups from these token ids of PROBE_TEXT: responses of several lengths, a second context, one that is kept.
 
-    The context reaches beyond a sliding window of moderate length. RunError for ids that the model does not have.
+    The first context reaches beyond a sliding window of moderate length, where `longest` tokens allow it.
+    RunError for ids that the model does not have.
     """
     vocabulary = model.get_input_embeddings().weight.shape[0]
     if not text_ids or max(text_ids) >= vocabulary:
         raise RunError("The tokenizer does not belong to the model: it gives token ids that the model does not have.")
     config = model.config.get_text_config(decoder=True)
     window = getattr(config, "sliding_window", None) or 0
-    length = _CONTEXT_TOKENS + (window if window <= _LONGEST_WINDOW_TESTED else 0)
-    limit = getattr(config, "max_position_embeddings", None) or length + max(_RESPONSE_TOKENS)
+    limit = min(longest, getattr(config, "max_position_embeddings", None) or longest)
     first, second = (min(tokens, limit // 2) for tokens in _RESPONSE_TOKENS)
+    length = _CONTEXT_TOKENS + (window if window <= _LONGEST_WINDOW_TESTED else 0)
     length = max(1, min(length, limit - first))
-    ids = list(islice(cycle(text_ids), length + first + second))
-    return ids[:length], [ids[length : length + first], ids[-second:]]
+    ids = tuple(islice(cycle(text_ids), length + first + second))
+    context, one, other = ids[:length], ids[length : length + first], ids[-second:]
+    short = tuple(reversed(context[: _CONTEXT_TOKENS // 2]))
+    return [ScoringGroup(context, (one, other)), ScoringGroup(short, (other,)), ScoringGroup(short, (one,), keep=True)]

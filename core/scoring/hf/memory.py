@@ -6,6 +6,7 @@ import resource
 import sys
 from typing import Any
 
+import psutil
 import torch
 
 
@@ -25,3 +26,10 @@ def peak_memory_bytes(model: Any) -> int:
         return int(torch.cuda.max_memory_allocated(model.device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_memory_bytes(model: Any) -> int:
+    """The smallest free memory among the model's devices."""
+    if model.device.type == "cuda":
+        return int(torch.cuda.mem_get_info(model.device)[0])
+    return int(psutil.virtual_memory().available)

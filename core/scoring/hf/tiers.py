@@ -1,6 +1,6 @@
-"""Ways of computing a group: behind one shared cache, or one by one, which is the reference.
+"""Ways of computing groups: behind a shared cache, or one by one, which is the reference.
 
-A tier takes a context and responses of at least one token and gives each response's score rows (1 or 4, T).
+A tier takes groups whose responses have at least one token and gives each response's score rows (1 or 4, T).
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import torch
 
 from core.scoring.hf.head import RowHead, rows_per_chunk, score_rows
+from core.scoring.hf.kept import Kept
+from core.scoring.hf.limits import UNLIMITED, shared_limit
+from core.scoring.protocol import ScoringGroup
 
 # Of the responses that share a call; constants, so that results do not depend on how much memory is free.
 _CACHE_BYTES = 4 << 30
@@ -20,23 +23,36 @@ _PADDED_TOKENS = 16384
 
 
 class Tier(Protocol):
-    name: str
+    """`longest` is the number of tokens of context and response up to which this way is exact."""
 
-    def score(self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool) -> list[torch.Tensor]: ...
+    name: str
+    longest: int
+
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[torch.Tensor]]: ...
+
+    def forget(self) -> None:
+        """Free what is kept of contexts that come again."""
+        ...
 
 
 class OneByOne:
     """Every response in a forward pass of its own behind its context, with the model's own head."""
 
     name = "one by one"
+    longest = UNLIMITED
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._chunk = rows_per_chunk(model.get_output_embeddings().weight.shape[0], model.device.type)
         self._keeps_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
 
-    def score(self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool) -> list[torch.Tensor]:
-        return [self._score_one(context, response, detail) for response in responses]
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[torch.Tensor]]:
+        return [
+            [self._score_one(group.context, response, group.detail) for response in group.responses] for group in groups
+        ]
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
     def _score_one(self, context: Sequence[int], response: Sequence[int], detail: bool) -> torch.Tensor:
         targets = torch.tensor(response)
@@ -61,11 +77,25 @@ class SharedCache:
         self._head = RowHead(model)
         self._chunk = rows_per_chunk(model.get_output_embeddings().weight.shape[0], model.device.type)
         self._alone_in_call = alone_in_call
+        self._kept: Kept[tuple[torch.Tensor, Any]] = Kept()
+        self.longest = shared_limit(self._decoder.config)
 
-    def score(self, context: Sequence[int], responses: Sequence[Sequence[int]], detail: bool) -> list[torch.Tensor]:
+    def score(self, groups: Sequence[ScoringGroup]) -> list[list[torch.Tensor]]:
+        return [self._score_group(group) for group in groups]
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    def _compute_context(self, context: tuple[int, ...]) -> tuple[torch.Tensor, Any]:
+        """The hidden row (1, hidden size) of the context's last token, and its cache."""
         ids = torch.tensor([list(context)], device=self._model.device)
         output = self._decoder(input_ids=ids, use_cache=True)
-        last_row, cache = output.last_hidden_state[:, -1], output.past_key_values
+        return output.last_hidden_state[:, -1], output.past_key_values
+
+    def _score_group(self, group: ScoringGroup) -> list[torch.Tensor]:
+        context, responses, detail = group.context, group.responses, group.detail
+        compute = self._compute_context
+        last_row, cache = self._kept.get(context, compute) if group.keep else compute(context)
         scores: list[torch.Tensor | None] = [None] * len(responses)
         for batch in self._batches(len(context), cache, responses):
             rows = self._hidden_rows(len(context), cache, [responses[index] for index in batch])
