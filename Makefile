@@ -1,4 +1,4 @@
-.PHONY: demo test check format
+.PHONY: demo test check format bench
 
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -22,3 +22,8 @@ check:
 format:
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+## scoring beside other tools, for docs/benchmarks.md; BENCH_ARGS="--quick --json FILE" makes the first table only
+bench:
+	@scripts/setup.sh run
+	@.venv/bin/python -m benchmarks.scoring $(BENCH_ARGS)

@@ -272,7 +272,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of the queue with its progress. `shown` is the state in the word that a user reads."""
+    """A row of the queue with its progress. `shown` is the state in the word that a user reads.
+
+    `token_budget` is the one that the run was planned with, or what memory sufficed for since; 0 while unknown.
+    """
 
     id: int
     task: str
@@ -294,6 +297,7 @@ class Run:
     tokens_done: int
     tokens_total: int
     tokens_per_second: float
+    token_budget: int
     peak_memory: int
     device: str
     engine: str
@@ -307,6 +311,16 @@ class Run:
     created_at: float
     started_at: float | None
     ended_at: float | None
+
+    @property
+    def share_done(self) -> float:
+        """How much of the present phase is done, from 0 to 1: answered questions, else tokens to compute."""
+        if self.state is RunState.DONE:
+            return 1.0
+        done, total = self.tokens_done, self.tokens_total
+        if self.phase == "predicting":
+            done, total = self.phase_done, self.phase_total
+        return min(1.0, done / total) if total else 0.0
 
     @property
     def seconds_left(self) -> float | None:

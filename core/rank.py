@@ -11,7 +11,7 @@ from core.export.report import RankingReport
 from core.metrics.registry import metric
 from core.stats.ranking import available_metrics, rank_strategies
 from core.store.runs import last_run, run_by_id
-from core.store.scores import sample_errors, score_arrays
+from core.store.scores import redone_notes, sample_errors, score_arrays
 
 
 def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: str | None = None) -> RankingReport:
@@ -34,7 +34,7 @@ def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: st
         dtype=run.request.dtype,
         quantization=run.request.quantization,
         metrics=tuple(metric(name) for name in metrics),
-        ranking=replace(ranking, warnings=(*ranking.warnings, *_reasons(reader, run))),
+        ranking=replace(ranking, warnings=(*ranking.warnings, *_reasons(reader, run), *redone_notes(reader, run.id))),
         partial=_partial(run, len(arrays.questions)),
     )
 

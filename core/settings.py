@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -46,6 +48,7 @@ class Settings:
     quantization: str = "none"
     device: str = "auto"
     auto_resume: bool = False
+    keep_warm_minutes: float = 15.0
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -64,4 +67,16 @@ def load_settings(path: Path | None = None) -> Settings:
         wanted = types[name]
         if not isinstance(value, wanted) and not (wanted is float and type(value) is int):
             raise UsageError(f"{path}: {name} must be of type {wanted.__name__}.", f"It is {value!r}.")
-    return Settings(**values)
+    settings = Settings(**values)
+    if not 0 <= settings.keep_warm_minutes < math.inf:
+        raise UsageError(f"{path}: keep_warm_minutes must be 0 or more.", f"It is {settings.keep_warm_minutes}.")
+    return settings
+
+
+def settings_or_defaults() -> Settings:
+    """The settings for a background process, which goes on with the defaults and a line in its log."""
+    try:
+        return load_settings()
+    except UsageError as error:
+        print(f"settings ignored: {error}", file=sys.stderr)
+        return Settings()

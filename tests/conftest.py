@@ -37,12 +37,21 @@ def wait_until(condition: Callable[[], Value], seconds: float = 30.0, what: str 
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's own catalogue, settings or caches."""
+    """No test reads or writes the user's own catalogue, settings or caches; scorers end with their run."""
     home = tmp_path_factory.mktemp("home")
     for name in ("DATA", "CONFIG", "CACHE", "STATE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     for name in ("SAP_TUI_CATALOGUE", "SAP_TUI_CONFIG", "SAP_TUI_FAKE"):
         monkeypatch.delenv(name, raising=False)
+    keep_warm(0)
+
+
+def keep_warm(minutes: float) -> None:
+    """From now on scorers keep their model for so long after a run."""
+    from core.settings import config_path
+
+    config_path().parent.mkdir(parents=True, exist_ok=True)
+    config_path().write_text(f"keep_warm_minutes = {minutes}\n")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,8 @@ def update_claimed(connection: sqlite3.Connection, claim: Claim, **columns: obje
     return str(row[0])
 
 
-def finish(writer: Writer, claim: Claim) -> None:
-    """The claimed run is done: every planned item has a result."""
+def finish(writer: Writer, claim: Claim, warnings: Sequence[str] = ()) -> None:
+    """The claimed run is done: every planned item has a result. The warnings become events."""
     with writer.transaction() as connection:
         left = connection.execute(
             "SELECT count(*) FROM run_items WHERE run = ? AND state = 'planned'", (claim.run,)
@@ -100,6 +101,8 @@ def finish(writer: Writer, claim: Claim) -> None:
             raise AssertionError(f"run {claim.run} has {left} items without a result")
         update_claimed(connection, claim, state="done", ended_at=time.time(), phase="")
         _end_attempt(connection, claim, "done")
+        for warning in warnings:
+            add_event(connection, claim.run, "warning", warning)
         add_event(connection, claim.run, "info", "done")
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from core.domain import ContextKind, Prediction, Question, RunRequest
 from core.jobs.plan_run import Plan, make_plan
@@ -13,6 +14,7 @@ from core.jobs.pool import generated_pool, stored
 from core.jobs.samples import Contexts, Scope, samples_of
 from core.jobs.scorer import load_encoder
 from core.jobs.submit import Submission
+from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
 from core.models import memory_need
 from core.store.catalogue import question as question_by_id
@@ -45,7 +47,8 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
     row = reader.execute("SELECT id FROM specs WHERE digest = ?", (submission.spec.digest,)).fetchone()
     spec = None if row is None else int(row[0])
     pool, missing = _pool(reader, submission, spec, scope)
-    plan = make_plan(reader, spec, request, scope, Contexts(request, pool), lambda: load_encoder(request))
+    ids = TokenIds(cache(lambda: load_encoder(request)))
+    plan = make_plan(reader, spec, request, scope, Contexts(request, pool), ids)
     return Estimate(
         strategies=len(scope.strategies),
         questions=len(scope.questions),
@@ -54,7 +57,7 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
         to_score=plan.count("planned"),
         failed=dict(Counter(item.code for item in plan.items if item.state == "error")),
         predictions=missing,
-        tokens=sum(plan.chunks),
+        tokens=plan.tokens,
         memory_bytes=memory_need(request.path, request.quantization, request.dtype, plan.longest),
         seconds=_seconds(reader, request, plan),
     )
@@ -87,5 +90,5 @@ def _seconds(reader: sqlite3.Connection, request: RunRequest, plan: Plan) -> flo
     )
     for row in rows:
         if RunRequest.from_json(row[0]).engine_key == request.engine_key:
-            return sum(plan.chunks) / float(row[1])
+            return plan.tokens / float(row[1])
     return None

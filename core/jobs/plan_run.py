@@ -1,6 +1,7 @@
 """The fixed plan of a run: every sample with its context, what exists already, and the chunks of the rest.
 
-A chunk is one context with all its responses that have no score yet: the engine computes it in one go.
+A chunk is what the engine computes in one go: contexts with their responses that have no score yet, in task order, up
+to the engine's token budget.
 
 The plan is stored with the run. Members and order never change afterwards, which is what makes a resumed run
 equal an uninterrupted one bit for bit.
@@ -16,9 +17,10 @@ from core.domain import ContextKind, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, update_claimed
 from core.jobs.samples import Contexts, QuestionSamples, Scope, samples_of
+from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
+from core.scoring.plan import GroupSize, pack
 from core.scoring.prompts import context_digest
-from core.scoring.protocol import Encoder
 from core.store.db import Writer
 from core.store.runs import add_event
 from core.store.scores import existing_pairs
@@ -41,15 +43,127 @@ class PlannedItem:
 
 
 @dataclass(slots=True)
+class PlannedGroup:
+    """What is left to compute behind one context: the items that share each response, and the tokens of it all."""
+
+    items: list[list[PlannedItem]]
+    size: GroupSize
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChunk:
+    """Tokens to compute; `is_part` where it is a piece of one group that is larger than the token budget."""
+
+    tokens: int
+    is_part: bool
+
+
+@dataclass(slots=True)
 class Plan:
-    """All items of a run in their order and the tokens of each chunk (contexts and responses)."""
+    """All items of a run in their order and the groups to compute. `longest` counts a context with its response."""
 
     items: list[PlannedItem] = field(default_factory=list)
-    chunks: list[int] = field(default_factory=list)
+    groups: list[PlannedGroup] = field(default_factory=list)
     longest: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to compute, whatever the token budget."""
+        return sum(group.size.tokens for group in self.groups)
 
     def count(self, state: str) -> int:
         return sum(item.state == state for item in self.items)
+
+    def divide(self, budget: int) -> list[PlannedChunk]:
+        """Put the groups into chunks of at most `budget` tokens and tell every item its chunk."""
+        rows = pack([group.size for group in self.groups], budget)
+        for number, row in enumerate(rows):
+            for part in row:
+                for place in part.responses:
+                    for item in self.groups[part.group].items[place]:
+                        item.chunk = number
+        return [PlannedChunk(sum(part.tokens for part in row), not row[0].is_whole) for row in rows]
+
+
+class Planner:
+    """Plans the questions of a run one after another. `spec` is None while it has no row."""
+
+    def __init__(
+        self, reader: sqlite3.Connection, spec: int | None, request: RunRequest, contexts: Contexts, ids: TokenIds
+    ) -> None:
+        self._reader = reader
+        self._spec = spec
+        self._kinds = contexts_needed(request.metrics)
+        self._contexts = contexts
+        self._ids = ids
+        self._computed: dict[tuple[bytes, bytes], list[PlannedItem]] = {}
+        self._alone_counted = False
+        self.plan = Plan()
+
+    def add(self, samples: QuestionSamples) -> None:
+        """Raises RunError where the chat template refuses the question."""
+        digests = [response.digest for response in samples.responses]
+        for kind in self._kinds:
+            try:
+                turns = self._contexts.turns(samples.question, kind)
+            except SapError as error:
+                self._fail(samples, kind, digests, error.message)
+                continue
+            context = context_digest(turns)
+            missing = self._add_items(samples, kind, context, digests)
+            if missing:
+                self._place(missing, len(self._ids.context(context, turns)))
+
+    def _fail(self, samples: QuestionSamples, kind: ContextKind, digests: list[bytes], why: str) -> None:
+        self.plan.items += (
+            PlannedItem(response.strategy, response.question, kind, b"", digest, "error", "no_examples", why)
+            for response, digest in zip(samples.responses, digests, strict=True)
+        )
+
+    def _add_items(
+        self, samples: QuestionSamples, kind: ContextKind, context: bytes, digests: list[bytes]
+    ) -> list[tuple[PlannedItem, str]]:
+        """Add an item for every response; returns those without a score, each with its text."""
+        existing = {} if self._spec is None else existing_pairs(self._reader, self._spec, context, digests)
+        missing = []
+        for response, digest in zip(samples.responses, digests, strict=True):
+            item = PlannedItem(response.strategy, response.question, kind, context, digest, "planned")
+            if not response.text:
+                item.state, item.code, item.detail = "error", "empty", "the response is empty"
+            elif digest in existing:
+                item.state = "reused"
+            else:
+                missing.append((item, response.text))
+            self.plan.items.append(item)
+        return missing
+
+    def _place(self, missing: list[tuple[PlannedItem, str]], context_tokens: int) -> None:
+        """Make the items of one context a group; equal responses behind equal contexts are computed once."""
+        new: list[list[PlannedItem]] = []
+        for item, text in missing:
+            if self._fits(item, text, context_tokens):
+                sharing = self._computed.setdefault((item.context, item.response), [])
+                if not sharing:
+                    new.append(sharing)
+                sharing.append(item)
+        if not new:
+            return
+        responses = tuple(sharing[0].tokens for sharing in new)
+        self.plan.longest = max(self.plan.longest, context_tokens + max(responses))
+        if new[0][0].kind is ContextKind.ALONE:
+            context_tokens = 0 if self._alone_counted else context_tokens
+            self._alone_counted = True
+        self.plan.groups.append(PlannedGroup(new, GroupSize(context_tokens, responses)))
+
+    def _fits(self, item: PlannedItem, text: str, context_tokens: int) -> bool:
+        """Count the tokens; what does not fit the model becomes that sample's error, never a shortened text."""
+        item.tokens = len(self._ids.response(item.response, text))
+        total, limit = context_tokens + item.tokens, self._ids.max_context_tokens
+        if item.tokens == 0:
+            item.state, item.code, item.detail = "error", "empty", "the response has no tokens"
+        elif total > limit:
+            item.state, item.code, item.detail = "error", "too_long", f"{total} tokens, the model takes {limit}"
+        return item.state == "planned"
 
 
 def make_plan(
@@ -58,79 +172,26 @@ def make_plan(
     request: RunRequest,
     scope: Scope,
     contexts: Contexts,
-    encoder: Callable[[], Encoder],
+    ids: TokenIds,
     on_question: Callable[[], None] | None = None,
 ) -> Plan:
     """Plan a run; the encoder is asked for only when something is left to score. `spec` is None while it has no row."""
-    plan = Plan()
+    planner = Planner(reader, spec, request, contexts, ids)
     for samples in samples_of(reader, scope):
-        for kind in contexts_needed(request.metrics):
-            group = _group(reader, spec, contexts, samples, kind)
-            plan.items += group
-            missing = [item for item in group if item.state == "planned"]
-            if missing:
-                tokens = len(encoder().encode_context(contexts.turns(samples.question, kind)))
-                _measure(missing, encoder(), tokens, samples)
-                _place(plan, [item for item in missing if item.state == "planned"], tokens)
+        planner.add(samples)
         if on_question:
             on_question()
-    return plan
+    return planner.plan
 
 
-def _group(
-    reader: sqlite3.Connection, spec: int | None, contexts: Contexts, samples: QuestionSamples, kind: ContextKind
-) -> list[PlannedItem]:
-    try:
-        context = context_digest(contexts.turns(samples.question, kind))
-    except SapError as error:
-        return [
-            PlannedItem(r.strategy, r.question, kind, b"", r.digest, "error", "no_examples", error.message)
-            for r in samples.responses
-        ]
-    digests = [response.digest for response in samples.responses]
-    existing = {} if spec is None else existing_pairs(reader, spec, context, digests)
-    group = []
-    for response in samples.responses:
-        item = PlannedItem(response.strategy, response.question, kind, context, response.digest, "planned")
-        if not response.text:
-            item.state, item.code, item.detail = "error", "empty", "the response is empty"
-        elif response.digest in existing:
-            item.state = "reused"
-        group.append(item)
-    return group
-
-
-def _measure(items: list[PlannedItem], encoder: Encoder, context_tokens: int, samples: QuestionSamples) -> None:
-    """Count the tokens; what does not fit the model becomes that sample's error, never a shortened text."""
-    texts = {response.strategy: response.text for response in samples.responses}
-    for item in items:
-        item.tokens = len(encoder.encode_response(texts[item.strategy]))
-        total = context_tokens + item.tokens
-        if item.tokens == 0:
-            item.state, item.code, item.detail = "error", "empty", "the response has no tokens"
-        elif total > encoder.max_context_tokens:
-            item.state, item.code = "error", "too_long"
-            item.detail = f"{total} tokens, the model takes {encoder.max_context_tokens}"
-
-
-def _place(plan: Plan, items: list[PlannedItem], context_tokens: int) -> None:
-    """Make the items of one context a chunk; equal responses are computed once."""
-    if not items:
-        return
-    distinct = {item.response: item.tokens for item in items}
-    plan.longest = max(plan.longest, context_tokens + max(distinct.values()))
-    for item in items:
-        item.chunk = len(plan.chunks)
-    plan.chunks.append(context_tokens + sum(distinct.values()))
-
-
-def store_plan(writer: Writer, claim: Claim, plan: Plan) -> None:
+def store_plan(writer: Writer, claim: Claim, plan: Plan, budget: int) -> None:
     """Write the plan in one transaction: wholly there, or the next attempt plans again."""
     reused, failed = plan.count("reused"), plan.count("error")
+    chunks = plan.divide(budget) if plan.groups else []
     with writer.transaction() as connection:
         update_claimed(
             connection, claim, planned=1, total=len(plan.items), done=reused + failed, errors=failed, reused=reused,
-            tokens_total=sum(plan.chunks), tokens_done=0,
+            tokens_total=plan.tokens, tokens_done=0, token_budget=budget,
         )  # fmt: skip
         connection.executemany(
             "INSERT INTO run_items (run, number, strategy, question, context_kind, context, response, chunk, tokens,"
@@ -138,11 +199,11 @@ def store_plan(writer: Writer, claim: Claim, plan: Plan) -> None:
             _rows(claim.run, plan),
         )
         connection.executemany(
-            "INSERT INTO chunks (run, number, tokens) VALUES (?, ?, ?)",
-            [(claim.run, number, tokens) for number, tokens in enumerate(plan.chunks)],
+            "INSERT INTO chunks (run, number, tokens, is_part) VALUES (?, ?, ?, ?)",
+            [(claim.run, number, chunk.tokens, chunk.is_part) for number, chunk in enumerate(chunks)],
         )
         left = plan.count("planned")
-        text = f"plan: {left} to score in {len(plan.chunks)} chunks, {reused} scored already, {failed} cannot be scored"
+        text = f"plan: {left} to score in {len(chunks)} chunks, {reused} scored already, {failed} cannot be scored"
         add_event(connection, claim.run, "info", text)
 
 

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from core.domain import Run, RunState
-from core.errors import SapError
 from core.jobs.claim import requeue_orphan
 from core.jobs.identity import boot_id, is_alive, send_signal
 from core.jobs.launcher import RunnerLock, logs_folder, start_detached
-from core.settings import load_settings
+from core.jobs.scorers import living_scorers, shares_device, sweep
+from core.settings import settings_or_defaults
 from core.store.db import Writer
 from core.store.runs import unfinished_runs
 
@@ -38,7 +38,7 @@ class Runner:
         self._devices: dict[int, str] = {}
         self._asked_to_end: dict[tuple[int, int], float] = {}
         self._idle_since = time.monotonic()
-        self._auto_resume = _auto_resume()
+        self._auto_resume = settings_or_defaults().auto_resume
 
     def run(self) -> None:
         """Supervise until nothing is left to do for a while."""
@@ -60,6 +60,7 @@ class Runner:
 
     def step(self) -> None:
         self._reap()
+        sweep(self._writer)
         unfinished = unfinished_runs(self._writer.connection)
         for run in unfinished:
             if run.state is RunState.RUNNING:
@@ -106,25 +107,18 @@ class Runner:
         self._devices[child.pid] = run.request.device
 
     def _is_busy(self, device: str) -> bool:
-        """One scorer a device; one that an earlier runner started counts through its run."""
-        adopted = (
-            run.request.device
-            for run in unfinished_runs(self._writer.connection)
-            if run.state is RunState.RUNNING and run.owner and run.owner.pid not in self._children
-        )
-        return device in self._devices.values() or device in adopted
+        """One scorer a device, also one that an earlier runner started; a run in the foreground counts through itself.
+
+        A scorer that is idle makes room by itself when it sees a run that it cannot take.
+        """
+        connection = self._writer.connection
+        running = (run.request.device for run in unfinished_runs(connection) if run.state is RunState.RUNNING)
+        loaded = (scorer.device for scorer in living_scorers(connection))
+        return any(shares_device(device, other) for other in (*self._devices.values(), *running, *loaded))
 
 
 def _needs_runner(run: Run) -> bool:
     return run.state is RunState.RUNNING or run.want == "run"
-
-
-def _auto_resume() -> bool:
-    try:
-        return load_settings().auto_resume
-    except SapError as error:
-        print(f"settings ignored: {error}", file=sys.stderr)
-        return False
 
 
 def _ending(code: int | None) -> str:

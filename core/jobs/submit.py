@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain import RunRequest, ScoreSpec, Target
 from core.errors import NotFoundError, SapError, UsageError
-from core.jobs.gpu import best_device
+from core.jobs.gpu import choose_device, gpus
+from core.jobs.scorers import gpu_with_model
 from core.metrics.registry import default_metrics, metric
-from core.models import find_target, stored_dtype
+from core.models import find_target, memory_need, stored_dtype
 from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
@@ -61,7 +63,7 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
     chosen = _chosen_strategies(reader, options)
     questions = choose_questions(reader, chosen, options.samples, options.seed)
     target = find_target(options.model, revision=options.revision, adapter=options.adapter, download=options.download)
-    device = best_device() if options.device == "auto" else options.device
+    device = _best_device(options, target) if options.device == "auto" else options.device
     request = _request(options, target, device)
     spec = ScoreSpec(
         weights_digest=target.weights_digest,
@@ -74,6 +76,8 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
         system=request.system,
         control_tokens=request.control_tokens,
     )
+    if options.device == "auto":
+        request = replace(request, device=gpu_with_model(reader, spec, request) or device)
     return Submission(task.id, request, target, spec, tuple(chosen), tuple(questions))
 
 
@@ -105,8 +109,8 @@ def _check(options: ScoreOptions) -> None:
         raise UsageError("--samples must be 1 or more, or all.", "50 is the default.")
     if options.examples < 1:
         raise UsageError("--examples must be 1 or more.", "The published tables use 2.")
-    if options.device not in ("auto", "cpu") and not options.device.removeprefix("cuda:").isdigit():
-        raise UsageError(f"There is no device {options.device!r}.", "One of: auto, cpu, cuda:0, cuda:1, ...")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", options.device):
+        raise UsageError(f"There is no device {options.device!r}.", "One of: auto, cpu, cuda, cuda:0, cuda:1, ...")
 
 
 def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> list[int]:
@@ -129,16 +133,24 @@ def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> lis
     return [known[name].id for name in names]
 
 
+def _best_device(options: ScoreOptions, target: Target) -> str:
+    need = memory_need(target.path, options.quantization, _dtype(options, target, "cuda"), 0, on_gpu=True)
+    return choose_device(gpus(), need)
+
+
+def _dtype(options: ScoreOptions, target: Target, device: str) -> str:
+    if options.dtype != "auto":
+        return options.dtype
+    return "float32" if device == "cpu" else stored_dtype(target.path)
+
+
 def _request(options: ScoreOptions, target: Target, device: str) -> RunRequest:
-    dtype = options.dtype
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else stored_dtype(target.path)
     return RunRequest(
         model=target.name,
         path=target.path,
         metrics=_metrics(options.metrics),
         device=device,
-        dtype=dtype,
+        dtype=_dtype(options, target, device),
         quantization=options.quantization,
         adapter=target.adapter,
         system=options.system,

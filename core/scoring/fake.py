@@ -14,16 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain import SampleError, TokenScores, Turn, canonical_turns
+from core.scoring.plan import GroupSize, pack
 from core.scoring.protocol import Generation, ScoringGroup
 
 ENVIRONMENT_VARIABLE = "SAP_TUI_FAKE"
 EXIT_TEMPORARY = 75
 VOCABULARY = 256
+ANSWERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them."""
+    """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them.
+
+    `memory_tokens` are what memory suffices for in one forward pass: a larger one halves the token budget.
+    """
 
     delay_s: float = 0.0
     exit_75_at_group: int = 0
@@ -31,7 +36,8 @@ class Faults:
     nonfinite: tuple[str, ...] = ()
     out_of_memory: tuple[str, ...] = ()
     max_context_tokens: int = 1 << 20
-    token_budget: int = 200
+    token_budget: int = 500
+    memory_tokens: int = 1 << 20
 
     @staticmethod
     def from_environment() -> Faults:
@@ -75,7 +81,17 @@ class FakeEngine:
         return tuple(text.encode())
 
     def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
+        sizes = [
+            GroupSize(0 if group.keep else len(group.context), tuple(map(len, group.responses))) for group in groups
+        ]
+        while self._largest_pass(sizes) > self._faults.memory_tokens:
+            self._token_budget //= 2
         return [self._score_group(group) for group in groups]
+
+    def _largest_pass(self, sizes: Sequence[GroupSize]) -> int:
+        """Tokens of the largest forward pass that could be smaller."""
+        parts = [row for row in pack(sizes, self._token_budget) if len(row) > 1 or len(row[0].responses) > 1]
+        return max((sum(part.tokens for part in row) for row in parts), default=0)
 
     def _score_group(self, group: ScoringGroup) -> list[TokenScores | SampleError]:
         self._groups += 1
@@ -84,12 +100,19 @@ class FakeEngine:
         return [self._score_one(group.context, response, group.detail) for response in group.responses]
 
     def generate(
-        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
-    ) -> list[Generation]:
-        time.sleep(self._faults.delay_s)
-        if on_step is not None:
-            on_step()
-        return [_answer(context, max_new_tokens) for context in contexts]
+        self,
+        contexts: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
+        on_step: Callable[[], None] | None = None,
+    ) -> list[str]:
+        answers = [(index, _answer(context, max_new_tokens)) for index, context in enumerate(contexts)]
+        for start in range(0, len(answers), ANSWERS_AT_ONCE):
+            time.sleep(self._faults.delay_s)
+            if on_step is not None:
+                on_step()
+            on_answers(answers[start : start + ANSWERS_AT_ONCE])
+        return []
 
     def peak_memory_bytes(self) -> int:
         return 1 << 20
@@ -108,7 +131,8 @@ class FakeEngine:
             return SampleError("too_long", f"{len(context) + len(response)} tokens.")
         if _holds(response, self._faults.nonfinite):
             return SampleError("nonfinite", "Asked for by the test.")
-        if _holds(response, self._faults.out_of_memory):
+        alone_too_large = len(context) + len(response) > self._faults.memory_tokens
+        if alone_too_large or _holds(response, self._faults.out_of_memory):
             return SampleError("out_of_memory", "Asked for by the test.")
         draws = _draws(context, response)
         if not detail:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class GroupSize:
-    """Tokens of a context and of each response behind it."""
+    """Tokens of a context, 0 where an earlier group has the same one and it is kept, and of each response behind it."""
 
     context: int
     responses: tuple[int, ...]
@@ -20,45 +20,45 @@ class GroupSize:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some responses of one group, by their places; `is_whole` says that they are all of them."""
+    """Some responses of one group, by their places, and the tokens to compute for them; `is_whole` says that they are
+    all of the group's."""
 
     group: int
     responses: tuple[int, ...]
+    tokens: int
     is_whole: bool
 
 
 def pack(groups: Sequence[GroupSize], budget: int) -> list[list[Part]]:
     """Rows of at most `budget` tokens, in the order of the groups, so that a plan never depends on anything else.
 
-    Groups share a row as long as they fit. A group larger than the budget gets rows of its own, with its context
-    counted in each; a response that does not fit even alone gets a row by itself.
+    Groups share a row as long as they fit. A group larger than the budget gets rows of its own; its context counts in
+    the first, and is kept for the others. Only a row of a single response may be larger than the budget.
     """
     rows: list[list[Part]] = []
     free = 0
     for number, size in enumerate(groups):
-        if size.tokens <= free:
-            rows[-1].append(_whole(number, size))
+        if size.tokens <= budget:
+            if size.tokens > free:
+                rows.append([])
+                free = budget
+            rows[-1].append(Part(number, tuple(range(len(size.responses))), size.tokens, is_whole=True))
             free -= size.tokens
-        elif size.tokens <= budget:
-            rows.append([_whole(number, size)])
-            free = budget - size.tokens
         else:
-            rows += [[Part(number, places, is_whole=False)] for places in _split(size, budget)]
+            parts = _split(number, size, budget)
+            rows += [[part] for part in parts]
             free = 0
     return rows
 
 
-def _whole(number: int, size: GroupSize) -> Part:
-    return Part(number, tuple(range(len(size.responses))), is_whole=True)
-
-
-def _split(size: GroupSize, budget: int) -> list[tuple[int, ...]]:
-    pieces: list[list[int]] = []
-    free = 0
+def _split(number: int, size: GroupSize, budget: int) -> list[Part]:
+    places: list[int] = []
+    parts: list[Part] = []
+    used = size.context
     for place, tokens in enumerate(size.responses):
-        if not pieces or tokens > free:
-            pieces.append([])
-            free = budget - size.context
-        pieces[-1].append(place)
-        free -= tokens
-    return [tuple(piece) for piece in pieces]
+        if places and used + tokens > budget:
+            parts.append(Part(number, tuple(places), used, is_whole=False))
+            places, used = [], 0
+        places.append(place)
+        used += tokens
+    return [*parts, Part(number, tuple(places), used, is_whole=not parts)]

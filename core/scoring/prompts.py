@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from jinja2 import Template, TemplateError
@@ -25,13 +26,14 @@ def in_context_examples(
     Raises SapError where the pool holds no other.
     """
     rotated = (pool[(position + step) % len(pool)] for step in range(1, len(pool) + 1))
-    others = [entry.text for entry in rotated if own_question is None or entry.question != own_question]
-    if not others and examples > 0:
+    others = (entry.text for entry in rotated if own_question is None or entry.question != own_question)
+    chosen = tuple(islice(others, examples))
+    if not chosen and examples > 0:
         raise SapError(
             "There is no initial prediction of another question to serve as an example for self-aligned perplexity.",
             "Import some with `sap-tui predictions`, score more questions, or pass --no-answer-filter.",
         )
-    return tuple(others[:examples])
+    return chosen
 
 
 def self_aligned_turns(question: tuple[Turn, ...], examples: Sequence[str], template: Template) -> tuple[Turn, ...]:

@@ -103,9 +103,18 @@ class Engine(Encoder, Protocol):
         ...
 
     def generate(
-        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
-    ) -> list[Generation]:
-        """Greedy answers behind the contexts, as one batch. `on_step` is called from time to time."""
+        self,
+        contexts: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
+        on_step: Callable[[], None] | None = None,
+    ) -> list[str]:
+        """Greedy answers behind the contexts; returns what the user should know about how they were made.
+
+        `on_answers` gets answers with their contexts' indices as they are complete, in any order. A context with less
+        room than `max_new_tokens` is answered within its room. `on_step` is called from time to time; what it raises
+        ends the work. Raises MemoryError where memory does not suffice for one context alone.
+        """
         ...
 
     def peak_memory_bytes(self) -> int: ...

@@ -25,6 +25,10 @@ _MUST_BE_EMPTY = {
     "finished chunks with samples left": """
         SELECT chunks.run FROM chunks JOIN run_items ON run_items.run = chunks.run AND chunk = chunks.number
         WHERE chunks.fence IS NOT NULL AND run_items.state = 'planned'""",
+    "runs whose token counters differ from their chunks": """
+        SELECT runs.id FROM runs WHERE planned = 1 AND (tokens_total, tokens_done) <>
+        (SELECT ifnull(sum(tokens), 0), ifnull(sum(tokens * (fence IS NOT NULL)), 0) FROM chunks
+        WHERE run = runs.id)""",
     "strategies whose response counter is wrong": """
         SELECT strategies.id FROM strategies WHERE responses <>
         (SELECT count(*) FROM responses WHERE strategy = strategies.id)""",

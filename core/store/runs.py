@@ -193,8 +193,8 @@ def _run(row: sqlite3.Row) -> Run:
         name: row[name]
         for name in (
             "id", "want", "phase", "why", "fence", "attempt", "done", "total", "errors", "reused", "phase_done",
-            "phase_total", "tokens_done", "tokens_total", "tokens_per_second", "peak_memory", "device", "engine",
-            "log", "spec", "beat_at", "created_at", "started_at", "ended_at",
+            "phase_total", "tokens_done", "tokens_total", "tokens_per_second", "token_budget", "peak_memory", "device",
+            "engine", "log", "spec", "beat_at", "created_at", "started_at", "ended_at",
         )
     }  # fmt: skip
     return Run(

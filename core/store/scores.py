@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from core.domain import ContextKind, TokenScores
 
@@ -13,20 +13,31 @@ if TYPE_CHECKING:
     from core.metrics.base import ScoreArrays
 
 RANK_CLIP = 100
+_REDONE = ", redone in "
 _LAYOUT = (("log_probability", "<f4"), ("rank", "<i4"), ("entropy", "<f4"), ("sum_of_squares", "<f4"))
 
 
-def insert_score(
-    connection: sqlite3.Connection, spec: int, context: bytes, response: bytes, scores: TokenScores, engine: str
+def insert_scores(
+    connection: sqlite3.Connection, spec: int, engine: str, scores: Mapping[tuple[bytes, bytes], TokenScores]
 ) -> None:
-    """Store a score with its per-token arrays if there is none under that key yet."""
-    row = connection.execute(
+    """Store scores by context and response, with their per-token arrays, where there is none under that key yet."""
+    connection.executemany(
         "INSERT INTO scores (spec, context, response, tokens, nll_sum, rank_sum, engine) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (spec, context, response) DO NOTHING RETURNING id",
-        (spec, context, response, scores.tokens, nll_sum(scores), clipped_rank_sum(scores), engine),
-    ).fetchone()
-    if row is not None:
-        connection.execute("INSERT INTO token_scores (score, arrays) VALUES (?, ?)", (row[0], pack_arrays(scores)))
+        " ON CONFLICT (spec, context, response) DO NOTHING",
+        [
+            (spec, *key, score.tokens, nll_sum(score), clipped_rank_sum(score), _engine(engine, score))
+            for key, score in scores.items()
+        ],
+    )
+    connection.executemany(
+        "INSERT INTO token_scores (score, arrays) SELECT id, ? FROM scores"
+        " WHERE spec = ? AND context = ? AND response = ? ON CONFLICT (score) DO NOTHING",
+        [(pack_arrays(score), spec, *key) for key, score in scores.items()],
+    )
+
+
+def _engine(tier: str, score: TokenScores) -> str:
+    return f"{tier}{_REDONE}{score.redone_in}" if score.redone_in else tier
 
 
 def nll_sum(scores: TokenScores) -> float:
@@ -63,12 +74,10 @@ def unpack_arrays(packed: bytes) -> TokenScores:
     present, raw = packed[0], zlib.decompress(packed[1:])
     names = [(name, kind) for place, (name, kind) in enumerate(_LAYOUT) if present & (1 << place)]
     size = len(raw) // len(names)
-    return TokenScores(
-        **{  # type: ignore[arg-type]
-            name: np.frombuffer(raw, kind, offset=place * size, count=size // 4)
-            for place, (name, kind) in enumerate(names)
-        }
-    )
+    arrays: dict[str, Any] = {
+        name: np.frombuffer(raw, kind, offset=place * size, count=size // 4) for place, (name, kind) in enumerate(names)
+    }
+    return TokenScores(**arrays)
 
 
 def existing_pairs(
@@ -142,3 +151,16 @@ def sample_errors(reader: sqlite3.Connection, run: int) -> list[tuple[str, str, 
         (run,),
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def redone_notes(reader: sqlite3.Connection, run: int) -> list[str]:
+    """One line for each dtype in which responses of a run were computed again, as the engine of their scores says."""
+    rows = reader.execute(
+        "SELECT substr(scores.engine, instr(scores.engine, :redone) + length(:redone)) AS dtype,"
+        " count(DISTINCT run_items.response) FROM run_items JOIN runs ON runs.id = run_items.run"
+        " JOIN scores ON scores.spec = runs.spec AND scores.context = run_items.context"
+        " AND scores.response = run_items.response"
+        " WHERE run = :run AND run_items.state IN ('ok', 'reused') AND instr(scores.engine, :redone) GROUP BY dtype",
+        {"redone": _REDONE, "run": run},
+    )
+    return [f"{row[1]:,} responses overflowed in float16 and were computed again in {row[0]}." for row in rows]

@@ -95,9 +95,7 @@ def _display() -> Iterator[Callable[[Run], None]]:
         task = progress.add_task("run", total=1.0, line="")
 
         def show(run: Run) -> None:
-            done, total = (run.phase_done, run.phase_total) if run.phase == "predicting" else (run.done, run.total)
-            line = progress_line(run)
-            progress.update(task, description=f"run {run.id}", completed=done, total=max(total, 1), line=line)
+            progress.update(task, description=f"run {run.id}", completed=run.share_done, line=progress_line(run))
 
         yield show
 
@@ -107,8 +105,7 @@ def _plain_lines() -> Callable[[Run], None]:
     last: list[object] = [None]
 
     def show(run: Run) -> None:
-        done, total = (run.phase_done, run.phase_total) if run.phase == "predicting" else (run.done, run.total)
-        step = (run.phase, 10 * done // total if total else 0)
+        step = (run.phase, int(10 * run.share_done))
         if step != last[0] and not run.state.ended:
             last[0] = step
             print(f"run {run.id}: {progress_line(run)}", file=sys.stderr, flush=True)

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from core.domain import Run
 
 
@@ -32,11 +34,13 @@ def list_runs(arguments: argparse.Namespace) -> int:
     from core.store.runs import runs
 
     prepare(arguments.catalogue)
-    found = runs(open_reader(arguments.catalogue))
+    reader = open_reader(arguments.catalogue)
+    found = runs(reader)
     if arguments.json:
         print(json.dumps([run_json(run) for run in found], ensure_ascii=False))
     elif found:
         _print_table(found)
+        _print_loaded(reader)
     else:
         print("No run yet. Start one: sap-tui score --task NAME --model MODEL", file=sys.stderr)
     return 0
@@ -69,7 +73,8 @@ def run_json(run: Run) -> dict[str, object]:
         "phase": run.phase, "done": run.done, "total": run.total, "errors": run.errors, "reused": run.reused,
         "phase_done": run.phase_done, "phase_total": run.phase_total,
         "tokens_done": run.tokens_done, "tokens_total": run.tokens_total,
-        "tokens_per_second": run.tokens_per_second, "seconds_left": run.seconds_left, "peak_memory": run.peak_memory,
+        "tokens_per_second": run.tokens_per_second, "share_done": run.share_done, "seconds_left": run.seconds_left,
+        "token_budget": run.token_budget, "peak_memory": run.peak_memory,
         "why": run.why, "strategies": list(run.strategies), "questions": run.questions,
         "metrics": list(run.request.metrics), "quantization": run.request.quantization, "dtype": run.request.dtype,
         "device": run.device or run.request.device, "engine": run.engine, "attempt": run.attempt,
@@ -96,6 +101,21 @@ def _print_table(found: list[Run]) -> None:
         for run in found
     ]
     print_table(("run", "task", "model", "precision", "state", "done", ""), rows, right=(0, 5))
+
+
+def _print_loaded(reader: sqlite3.Connection) -> None:
+    """Which models stay in memory though nothing is scored."""
+    import math
+    import time
+
+    from core.jobs.scorers import idle_scorers
+    from core.text import visible
+
+    sys.stdout.flush()
+    for scorer in idle_scorers(reader):
+        minutes = max(1, math.ceil(((scorer.free_at or 0) - time.time()) / 60))
+        until = f"for {minutes} more minute{'s' if minutes > 1 else ''} (free it: sap-tui free)"
+        print(f"{visible(scorer.model)} stays loaded on {visible(scorer.device)} {until}", file=sys.stderr)
 
 
 def precision(run: Run) -> str:

@@ -28,7 +28,7 @@ def add_parsers(verbs: Any) -> None:
     add("--quantization", choices=("none", "int8", "nf4", "fp4"), default="none", help="bitsandbytes (default: none)")
     add("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
         help="auto: float32 on a CPU, the stored half type on a GPU")  # fmt: skip
-    add("--device", default="auto", help="auto, cpu or cuda:0 (default: auto)")
+    add("--device", default="auto", help="auto, cpu, cuda:0 or cuda, which is all GPUs together (default: auto)")
     add("--revision", default="", metavar="R", help="revision of a hub model")
     add("--adapter", default="", metavar="FOLDER", help="a LoRA adapter on top of the model")
     add("--system", metavar="TEXT", help="system prompt of every context")

@@ -14,7 +14,7 @@ from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.filter_bar import FilterBar
-from sap_tui.widgets.progress import share_done, sparkline
+from sap_tui.widgets.progress import sparkline
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Rows, fitted
 from sap_tui.widgets.run_rows import COLUMNS, history, run_details, run_row
@@ -74,7 +74,7 @@ class LiveScreen(MainScreen):
         values = {
             "run": lambda run: run.id,
             "state": lambda run: run.shown,
-            "progress": share_done,
+            "progress": lambda run: run.share_done,
             "left": lambda run: run.seconds_left or 0.0,
             "task": lambda run: run.task.casefold(),
             "model": lambda run: run.model.casefold(),

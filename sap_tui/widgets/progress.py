@@ -40,14 +40,6 @@ def _label(run: Run, word: str) -> Content:
     return Content.assemble((sign, colour), " ", plain(word, colour if run.shown != "done" else ""))
 
 
-def share_done(run: Run) -> float:
-    """How much of the run's present phase is done, from 0 to 1."""
-    if run.state is RunState.DONE:
-        return 1.0
-    done, total = (run.phase_done, run.phase_total) if run.phase == "predicting" else (run.done, run.total)
-    return min(1.0, done / total) if total else 0.0
-
-
 def progress_bar(share: float, width: int, colour: str = "$accent") -> Content:
     """A bar of exactly `width` cells, drawn to half a cell."""
     full, half = divmod(round(share * width * 2), 2)
@@ -56,7 +48,7 @@ def progress_bar(share: float, width: int, colour: str = "$accent") -> Content:
 
 
 def run_bar(run: Run, width: int) -> Content:
-    return progress_bar(share_done(run), width, STATES[run.shown][1] if run.state is not RunState.QUEUED else MUTED)
+    return progress_bar(run.share_done, width, STATES[run.shown][1] if run.state is not RunState.QUEUED else MUTED)
 
 
 def sparkline(values: Sequence[float], width: int) -> Content:

@@ -13,7 +13,7 @@ from sap_tui.commands.progress import duration, progress_line
 from sap_tui.commands.runs import precision
 from sap_tui.text import MUTED, plain
 from sap_tui.widgets.detail_pane import fields
-from sap_tui.widgets.progress import phase_label, run_bar, share_done, state_label
+from sap_tui.widgets.progress import phase_label, run_bar, state_label
 from sap_tui.widgets.records import Column, Record
 from sap_tui.words import ago, counted, gibibytes
 
@@ -35,7 +35,7 @@ def run_row(run: Run, bar_width: int) -> Record:
     """A run with a bar of this many cells."""
     working = run.state is RunState.RUNNING
     left = duration(run.seconds_left) if run.seconds_left is not None else ""
-    share = "" if run.state is RunState.QUEUED and not run.done else f"{share_done(run):.0%}"
+    share = "" if run.state is RunState.QUEUED and not run.done else f"{run.share_done:.0%}"
     done = f"{run.done:,}/{run.total:,}" if run.total else ""
     return Record(
         run.id,

@@ -14,7 +14,7 @@ from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.widgets.detail_pane import fields, section
-from sap_tui.widgets.progress import share_done, state_label
+from sap_tui.widgets.progress import state_label
 from sap_tui.widgets.records import Column, Record, fitted
 from sap_tui.words import ago, counted
 
@@ -115,5 +115,5 @@ def _end_of(path: str) -> str:
 
 
 def _run_words(run: Run) -> Content:
-    progress = f"{share_done(run):.0%}" if run.state == "running" else ""
+    progress = f"{run.share_done:.0%}" if run.state == "running" else ""
     return joined([Content.styled(f"#{run.id}", MUTED), state_label(run), Content(progress)], " ")

@@ -22,7 +22,7 @@ async def test_a_run_at_work_shows_phase_share_speed_and_time_left(running: Path
 
 async def test_progress_moves_by_itself(running: Path, opened: Opener) -> None:
     async with opened(running, screen="live") as session:
-        change(running, "UPDATE runs SET done = 60 WHERE id = 2")
+        change(running, "UPDATE runs SET done = 60, tokens_done = 6000 WHERE id = 2")
         await session.until(lambda: "60/96" in session.text())
         assert "62%" in session.text()
 

@@ -14,7 +14,7 @@ import pytest
 from core.domain import SampleError, TokenScores, Turn
 from core.scoring.answers import is_correct
 from core.scoring.fake import ENVIRONMENT_VARIABLE, EXIT_TEMPORARY, FakeEngine, Faults
-from core.scoring.protocol import Engine, ScoringGroup
+from core.scoring.protocol import Engine, Generation, ScoringGroup
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUESTION = (Turn("user", "How many?"),)
@@ -57,8 +57,10 @@ def test_sample_errors_on_order() -> None:
 def test_generated_answers_end_with_a_number() -> None:
     engine = FakeEngine(Faults())
     context = engine.encode_context(QUESTION)
-    (answer,) = engine.generate([context], 100)
-    (cut,) = engine.generate([context], 10)
+    answers: list[tuple[int, Generation]] = []
+    engine.generate([context], 100, answers.extend)
+    engine.generate([context], 10, answers.extend)
+    (_, answer), (_, cut) = answers
     assert answer.finished
     assert is_correct(answer.text, answer.text.rpartition(" ")[2])
     assert not cut.finished

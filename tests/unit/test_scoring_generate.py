@@ -1,131 +1,201 @@
-"""Greedy answers: batches against single prompts, ends, limits, and settings that are not taken from the folder."""
+"""Greedy answers: both ways of batching against a plain loop, ends, limits, memory, and how they end early."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
-from core.domain import Turn
-from core.scoring.hf.engine import HuggingFaceEngine
+from core.scoring.hf import batches
+from core.scoring.protocol import Generation
 from tests.conftest import TINY_MODEL
-from tests.unit.scoring_models import engine_of, random_model
-
-QUESTIONS = (
-    "Tom has 5 apples and buys 7 more. How many apples does he have?",
-    "A bus carries 36 people. At a stop 10 people get off and 11 people get on. How many people are on the bus now?",
-    "What?",
-)
+from tests.unit.answering import QUESTIONS, Answers, both_ways, greedy_loop
+from tests.unit.scoring_models import random_model
 
 
-@pytest.fixture(scope="module")
-def tiny() -> HuggingFaceEngine:
-    return engine_of(TINY_MODEL)
+@pytest.fixture
+def tiny() -> Answers:
+    return Answers(TINY_MODEL)
 
 
-def contexts(engine: HuggingFaceEngine) -> list[tuple[int, ...]]:
-    return [engine.encode_context((Turn("user", question),)) for question in QUESTIONS]
-
-
-def greedy_loop(folder: Path, context: tuple[int, ...], end: int, limit: int) -> tuple[list[int], bool]:
-    """The most probable token again and again, without a cache."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    ids = list(context)
-    with torch.no_grad():
-        for _ in range(limit):
-            following = int(model(torch.tensor([ids])).logits[0, -1].argmax())
-            if following == end:
-                return ids[len(context) :], True
-            ids.append(following)
-    return ids[len(context) :], False
-
-
-def test_a_padded_batch_gives_what_a_plain_loop_gives(tiny: HuggingFaceEngine) -> None:
-    answers = tiny.generate(contexts(tiny), 48)
-    for context, answer in zip(contexts(tiny), answers, strict=True):
+@both_ways
+def test_batches_give_what_a_plain_loop_gives(is_continuous: bool) -> None:
+    answers = Answers(TINY_MODEL, is_continuous)
+    for context, answer in zip(answers.contexts(), answers(answers.contexts(), 48), strict=True):
         ids, finished = greedy_loop(TINY_MODEL, context, end=1, limit=48)
         assert list(answer.token_ids) == ids
         assert answer.finished is finished
+    assert answers.notes == []
 
 
+@both_ways
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
-def test_padding_changes_nothing_on_any_architecture(tmp_path: Path, architecture: str) -> None:
-    engine = engine_of(random_model(tmp_path / "model", architecture))
-    together = engine.generate(contexts(engine), 24)
-    assert together == [engine.generate([context], 24)[0] for context in contexts(engine)]
+def test_the_batch_changes_nothing_on_any_architecture(tmp_path: Path, architecture: str, is_continuous: bool) -> None:
+    folder = random_model(tmp_path / "model", architecture)
+    answers = Answers(folder, is_continuous)
+    together = answers(answers.contexts(), 24)
+    for context, answer in zip(answers.contexts(), together, strict=True):
+        assert list(answer.token_ids) == greedy_loop(folder, context, end=1, limit=24)[0]
+    assert answers.notes == []
 
 
-def test_an_answer_cut_at_the_limit_is_not_finished(tiny: HuggingFaceEngine) -> None:
-    (answer,) = tiny.generate(contexts(tiny)[:1], 3)
+def test_rows_leave_their_batch_when_they_are_answered(tiny: Answers) -> None:
+    lengths = [len(answer.token_ids) for answer in tiny(tiny.contexts(), 100)]
+    assert len(tiny.told) > 1
+    assert sorted(index for told in tiny.told for index in told) == list(range(len(QUESTIONS)))
+    first = max(lengths[index] for index in tiny.told[0])
+    assert first <= min(lengths[index] for told in tiny.told[1:] for index in told)
+
+
+def test_a_cache_that_rows_cannot_leave_is_no_obstacle(tiny: Answers) -> None:
+    expected = tiny(tiny.contexts(), 48)
+    tiny.generate._static._rows_leave = False
+    tiny.told.clear()
+    assert tiny(tiny.contexts(), 48) == expected
+    assert len(tiny.told) == 1
+
+
+def test_batches_take_the_longest_contexts_first_and_are_bounded(
+    tiny: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = tiny(tiny.contexts(), 20)
+    shapes: list[tuple[int, ...]] = []
+    search = tiny.generate._static._search
+
+    def watched(batch: list[batches.Prompt], on_step: Callable[[], None]) -> Any:
+        shapes.append(tuple(len(prompt.context) for prompt in batch))
+        return search(batch, on_step)
+
+    monkeypatch.setattr(tiny.generate._static, "_search", watched)
+    monkeypatch.setattr(batches, "_TOKENS", 2 * (20 + max(map(len, tiny.contexts()))))
+    assert tiny(tiny.contexts(), 20) == expected
+    assert [length for shape in shapes for length in shape] == sorted(map(len, tiny.contexts()), reverse=True)
+    assert [len(shape) for shape in shapes] == [2, 2, 1]
+
+
+@both_ways
+def test_an_answer_cut_at_the_limit_is_not_finished(is_continuous: bool) -> None:
+    answers = Answers(TINY_MODEL, is_continuous)
+    (answer,) = answers(answers.contexts()[:1], 3)
     assert len(answer.token_ids) == 3
     assert not answer.finished
 
 
-def test_texts_are_decoded_without_special_tokens_and_not_stripped(tiny: HuggingFaceEngine) -> None:
-    for answer in tiny.generate(contexts(tiny), 100):
-        assert tiny.encode_response(answer.text) == answer.token_ids
+def test_texts_are_decoded_without_special_tokens_and_not_stripped(tiny: Answers) -> None:
+    for answer in tiny(tiny.contexts(), 100):
+        assert tiny.encoder.encode_response(answer.text) == answer.token_ids
         assert "<|" not in answer.text
 
 
-def test_settings_of_the_folder_do_not_disturb_greedy_search(tmp_path: Path, tiny: HuggingFaceEngine) -> None:
+@both_ways
+def test_settings_of_the_folder_do_not_disturb_greedy_search(
+    tmp_path: Path, tiny: Answers, is_continuous: bool
+) -> None:
     folder = shutil.copytree(TINY_MODEL, tmp_path / "model")
     settings = {"do_sample": True, "temperature": 1.7, "top_k": 50, "top_p": 0.9, "repetition_penalty": 3.0}
     settings |= {"eos_token_id": [1, 5], "max_length": 20, "num_beams": 3}
     (folder / "generation_config.json").write_text(json.dumps(settings))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        engine = engine_of(folder)
-        answers = engine.generate(contexts(engine), 48)
-    for answer, plain in zip(answers, tiny.generate(contexts(tiny), 48), strict=True):
+        unusual = Answers(folder, is_continuous)
+        answers = unusual(tiny.contexts(), 48)
+    for answer, plain in zip(answers, tiny(tiny.contexts(), 48), strict=True):
         ids = list(plain.token_ids)
         assert list(answer.token_ids) == (ids[: ids.index(5)] if 5 in ids else ids)
 
 
-def test_steps_are_told(tiny: HuggingFaceEngine) -> None:
+def test_steps_are_told(tiny: Answers) -> None:
     steps: list[int] = []
-    (answer,) = tiny.generate(contexts(tiny)[:1], 60, on_step=lambda: steps.append(1))
+    (answer,) = tiny(tiny.contexts()[:1], 60, on_step=lambda: steps.append(1))
     assert len(steps) == len(answer.token_ids) + answer.finished
 
 
-def test_answers_end_within_the_models_context(tmp_path: Path) -> None:
-    engine = engine_of(random_model(tmp_path / "model", "gpt2"))
-    nearly_full = (7,) * (engine.max_context_tokens - 4)
-    too_long = (7,) * (engine.max_context_tokens + 4)
-    short, none = engine.generate([nearly_full, too_long], 50)
-    assert len(short.token_ids) <= 4
-    assert none.token_ids == ()
-    assert not none.finished
+@both_ways
+def test_answers_end_within_the_models_context(tmp_path: Path, is_continuous: bool) -> None:
+    answers = Answers(random_model(tmp_path / "model", "gpt2"), is_continuous)
+    limit = answers.encoder.max_context_tokens
+    nearly_full, too_long, short = (7,) * (limit - 4), (7,) * (limit + 4), (7,) * 20
+    cut, none, other = answers([nearly_full, too_long, short], 50)
+    assert len(cut.token_ids) <= 4
+    assert none == Generation("", (), finished=False)
+    assert list(other.token_ids) == list(answers([short], 50)[0].token_ids)
 
 
-def test_out_of_memory_halves_the_batch(tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = tiny.generate(contexts(tiny), 20)
-    generate = tiny._model.generate
+def test_out_of_memory_halves_the_batches_for_good(tiny: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tiny(tiny.contexts(), 20)
+    generate = tiny.model.generate
     sizes: list[int] = []
 
-    def cramped(**arguments: Any) -> torch.Tensor:
+    def cramped(**arguments: Any) -> Any:
         sizes.append(len(arguments["input_ids"]))
-        if sizes[-1] > 1:
+        if sizes[-1] > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        output: torch.Tensor = generate(**arguments)
-        return output
+        return generate(**arguments)
 
-    monkeypatch.setattr(tiny._model, "generate", cramped)
-    assert tiny.generate(contexts(tiny), 20) == expected
-    assert sizes == [3, 1, 2, 1, 1]
+    monkeypatch.setattr(tiny.model, "generate", cramped)
+    assert tiny(tiny.contexts(), 20) == expected
+    assert sizes.count(5) == 1
+    assert max(sizes[1:]) == 2
 
 
-def test_a_question_that_never_fits_ends_with_a_memory_error(
-    tiny: HuggingFaceEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_answered_before_memory_runs_out_is_kept(tiny: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tiny(tiny.contexts(), 100)
+    generate = tiny.model.generate
+    sizes: list[int] = []
+    tiny.told.clear()
+
+    def cramped(**arguments: Any) -> Any:
+        sizes.append(len(arguments["input_ids"]))
+        if len(sizes) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(**arguments)
+
+    monkeypatch.setattr(tiny.model, "generate", cramped)
+    assert tiny(tiny.contexts(), 100) == expected
+    assert sum(map(len, tiny.told)) == len(QUESTIONS)
+    assert sizes[2] == 2
+
+
+def test_a_question_that_never_fits_ends_with_a_memory_error(tiny: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**arguments: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(tiny._model, "generate", full)
+    monkeypatch.setattr(tiny.model, "generate", full)
     with pytest.raises(MemoryError):
-        tiny.generate(contexts(tiny), 20)
+        tiny(tiny.contexts(), 20)
+
+
+class StopError(Exception):
+    """What a test raises to end the work."""
+
+
+def after(steps: int) -> Callable[[], None]:
+    """An `on_step` that ends the work."""
+    left = iter(range(steps))
+
+    def on_step() -> None:
+        if next(left, None) is None:
+            raise StopError
+
+    return on_step
+
+
+@both_ways
+def test_what_a_step_raises_ends_the_work_and_leaves_nothing_behind(is_continuous: bool) -> None:
+    answers = Answers(TINY_MODEL, is_continuous)
+    before = answers.model(torch.tensor([answers.contexts()[0]])).logits
+    threads = threading.active_count()
+    with pytest.raises(StopError):
+        answers(answers.contexts() * 20, 400, after(2))
+    assert threading.active_count() == threads
+    assert answers.model.config._attn_implementation == "sdpa"
+    assert not hasattr(answers.model, "_cached_continuous_batching_manager")
+    assert torch.equal(answers.model(torch.tensor([answers.contexts()[0]])).logits, before)
+    assert len(answers(answers.contexts(), 20)) == len(QUESTIONS)

@@ -16,6 +16,7 @@ from core.errors import RunError
 from core.scoring.hf.attention import _attend_varlen
 from core.scoring.hf.cascade import PackedCascade
 from core.scoring.hf.engine import HuggingFaceEngine
+from core.scoring.hf.gate import GATES
 from core.scoring.hf.head import rows_per_chunk
 from core.scoring.hf.limits import UNLIMITED, packed_limit, shared_limit
 from core.scoring.hf.tiers import OneByOne, SharedCache, Tier
@@ -304,3 +305,27 @@ def test_a_float16_overflow_is_computed_again_in_bfloat16(tmp_path: Path) -> Non
         assert own.redone_in == ("bfloat16" if was_redone else "")
         assert abs(float(own.log_probability.mean() - true.log_probability.mean())) < 3e-2
         assert own.entropy is not None
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
+@pytest.mark.parametrize("name", TIERS)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_tiers_are_as_exact_as_one_by_one(
+    tmp_path: Path, architecture: str, name: str, dtype: str
+) -> None:
+    """Per-response means within the dtype's gate of one by one; the error to float32 no more than a third larger."""
+    folder = random_model(tmp_path / "model", architecture)
+    model, exact = engine_of(folder, dtype=dtype)._model, engine_of(folder)._model
+    tier = TIERS[name](model)
+    long, short = (20, 90), (4, 12)
+    context, response = long if tier.longest >= 110 else short
+    wanted = [ScoringGroup(ids(context, 1), tuple(ids(response, seed) for seed in range(2, 10)))]
+    found, half, full = (scored(each, wanted)[0] for each in (tier, OneByOne(model), OneByOne(exact)))
+    differences = torch.stack([(own - true)[0].mean() for own, true in zip(found, half, strict=True)])
+    if response == long[1]:
+        assert float(differences.abs().max()) <= GATES[dtype].mean
+    assert root_mean_square(found, full) <= 1.3 * root_mean_square(half, full)
+
+
+def root_mean_square(found: list[torch.Tensor], exact: list[torch.Tensor]) -> float:
+    return float(torch.cat([(own - true)[0] for own, true in zip(found, exact, strict=True)]).square().mean().sqrt())

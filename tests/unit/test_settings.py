@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UsageError
-from core.settings import Settings, catalogue_path, load_settings
+from core.settings import Settings, catalogue_path, config_path, load_settings, settings_or_defaults
 
 
 def test_defaults_without_a_file(tmp_path: Path) -> None:
@@ -20,7 +20,15 @@ def test_a_file_overrides_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("colour = 1", "colour"), ('samples = "many"', "samples"), ("samples = ", "cannot be read")]
+    ("content", "words"),
+    [
+        ("colour = 1", "colour"),
+        ('samples = "many"', "samples"),
+        ("samples = ", "cannot be read"),
+        ("keep_warm_minutes = -1", "0 or more"),
+        ("keep_warm_minutes = nan", "0 or more"),
+        ("keep_warm_minutes = inf", "0 or more"),
+    ],
 )
 def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "config.toml"
@@ -28,6 +36,14 @@ def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, content: str, word
     with pytest.raises(UsageError, match=words) as refused:
         load_settings(file)
     assert str(file) in str(refused.value)
+
+
+def test_a_background_process_goes_on_with_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    config_path().write_text("colour = 1")
+    assert settings_or_defaults() == Settings()
+    assert "colour" in capsys.readouterr().err
+    config_path().write_text("keep_warm_minutes = 3")
+    assert settings_or_defaults().keep_warm_minutes == 3
 
 
 def test_the_catalogue_comes_from_option_then_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -105,10 +105,13 @@ class HuggingFaceEngine:
         return None
 
     def generate(
-        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
-    ) -> list[Generation]:
-        with torch.inference_mode():
-            return self._generate(contexts, max_new_tokens, on_step)
+        self,
+        contexts: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
+        on_step: Callable[[], None] | None = None,
+    ) -> list[str]:
+        return self._generate(contexts, max_new_tokens, on_answers, on_step)
 
     def peak_memory_bytes(self) -> int:
         return peak_memory_bytes(self._model)

@@ -48,13 +48,16 @@ class GroupScorer:
         return [[results[place] for place in sorted(results)] for results in found]
 
     def _rows(self, groups: Sequence[ScoringGroup]) -> list[tuple[Tier, list[Part]]]:
-        sizes = [GroupSize(len(group.context), tuple(map(len, group.responses))) for group in groups]
+        # A context that is kept has a forward pass of its own.
+        sizes = [
+            GroupSize(0 if group.keep else len(group.context), tuple(map(len, group.responses))) for group in groups
+        ]
         rows: list[tuple[Tier, list[Part]]] = []
         for row in pack(sizes, self.token_budget):
             by_tier: dict[str, tuple[Tier, list[Part]]] = {}
             for part in row:
-                size = sizes[part.group]
-                longest = size.context + max(size.responses[place] for place in part.responses)
+                group = groups[part.group]
+                longest = len(group.context) + max(len(group.responses[place]) for place in part.responses)
                 tier = self._ladder.tier_for(longest)
                 by_tier.setdefault(tier.name, (tier, []))[1].append(part)
             rows += by_tier.values()

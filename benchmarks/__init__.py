@@ -1,0 +1,1 @@
+"""Scoring speed, memory and exactness beside other tools; run by `make bench`."""
