@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from transformers.generation.continuous_batching import ContinuousBatchingManager
 
 from tests.conftest import TINY_MODEL
 from tests.unit.answering import Answers, needs_continuous
@@ -39,6 +40,28 @@ def test_continuous_batching_goes_on_after_every_row_is_taken(
     monkeypatch.setattr(tiny_continuous.generate._continuous, "_rows", 2)
     assert tiny_continuous(tiny.contexts() * 2, 40) == tiny(tiny.contexts() * 2, 40)
     assert tiny_continuous.notes == []
+
+
+def test_a_step_that_raises_ends_the_generation_at_once(
+    tiny_continuous: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = ContinuousBatchingManager._generation_step
+    steps: list[int] = []
+    seen: list[int] = []
+
+    def counted(self: Any) -> None:
+        steps.append(1)
+        step(self)
+
+    def on_step() -> None:
+        if steps:
+            seen.append(len(steps))
+            raise RuntimeError("stop")
+
+    monkeypatch.setattr(ContinuousBatchingManager, "_generation_step", counted)
+    with pytest.raises(RuntimeError, match="stop"):
+        tiny_continuous(tiny_continuous.contexts() * 20, 400, on_step)
+    assert len(steps) <= seen[0] + 2
 
 
 def test_no_attention_is_exchanged(tiny_continuous: Answers, tiny: Answers) -> None:

@@ -17,7 +17,7 @@ Answered = Callable[[list[tuple[int, list[int]]]], None]
 # The larger a batch, the fewer steps; answered rows leave it, so a long answer holds nobody up.
 _ROWS = 64
 # Prompts and answers of a batch: bounds its cache, and what the pass over its prompts needs.
-_TOKENS = 1 << 15
+_TOKENS = 40 << 10
 # Leaving costs a restart of the search: a quarter of the rows leave together.
 _LEAVING_SHARE = 4
 
