@@ -70,7 +70,7 @@ class Scorer:
             if ending is Ending.FAILED:
                 return EXIT_BAD_RUN
             following = self._next(key)
-            if following is None and ending is Ending.DONE and self._engine is not None:
+            if following is None and ending is Ending.DONE:
                 following = self._wait(key, device)
         return 0
 
@@ -101,8 +101,9 @@ class Scorer:
     def _wait(self, key: str, device: str) -> int | None:
         """Keep the model until a run can use it; None when its time is up or somebody else has a use for its room."""
         seconds = 60 * settings_or_defaults().keep_warm_minutes
-        if seconds <= 0:
+        if seconds <= 0 or self._engine is None:
             return None
+        self._engine.rest()
         turn_idle(self._writer, seconds)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stop and self._writer.path.exists():

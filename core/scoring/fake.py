@@ -114,6 +114,9 @@ class FakeEngine:
             on_answers(answers[start : start + ANSWERS_AT_ONCE])
         return []
 
+    def rest(self) -> None:
+        """Nothing is held."""
+
     def peak_memory_bytes(self) -> int:
         return 1 << 20
 

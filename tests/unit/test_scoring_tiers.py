@@ -139,6 +139,17 @@ def test_kept_contexts_are_computed_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert rows[4:] == [20, 5]
 
 
+def test_a_resting_engine_keeps_no_context(tmp_path: Path) -> None:
+    engine = engine_of(random_model(tmp_path / "model", "llama"))
+    wanted = [ScoringGroup(ids(20, 1), (ids(6, 2),), keep=True)]
+    before = engine.score(wanted)[0][0]
+    tier: Any = engine._ladder.tiers[0]
+    assert len(tier._kept._values) == 1
+    engine.rest()
+    assert len(tier._kept._values) == 0
+    torch.testing.assert_close(engine.score(wanted)[0][0].log_probability, before.log_probability, atol=0, rtol=0)
+
+
 def test_the_attention_of_the_model_is_as_before(tmp_path: Path) -> None:
     engine = engine_of(random_model(tmp_path / "model", "llama"))
     before = engine._model.config._attn_implementation

@@ -15,7 +15,7 @@ from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.gate import PROBE_TEXT
 from core.scoring.hf.generate import GreedyGenerator
 from core.scoring.hf.ladder import proven_ladder
-from core.scoring.hf.memory import peak_memory_bytes
+from core.scoring.hf.memory import free_cached_memory, peak_memory_bytes
 from core.scoring.hf.score import GroupScorer
 from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
 
@@ -112,6 +112,10 @@ class HuggingFaceEngine:
         on_step: Callable[[], None] | None = None,
     ) -> list[str]:
         return self._generate(contexts, max_new_tokens, on_answers, on_step)
+
+    def rest(self) -> None:
+        self._ladder.forget()
+        free_cached_memory(self._model)
 
     def peak_memory_bytes(self) -> int:
         return peak_memory_bytes(self._model)
