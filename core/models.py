@@ -10,22 +10,12 @@ from pathlib import Path
 
 from core.domain import Target, digest
 from core.errors import NotFoundError, RunError, SapError, UsageError
-from core.safetensors_headers import StoredTensor, stored_tensors
 
 WHOLE_FILE_BYTES = 64 << 20
 BLOCK_BYTES = 1 << 20
 SAMPLED_BLOCKS = 64
 WEIGHT_PATTERNS = ("*.safetensors", "config.json", "generation_config.json")
 TOKENIZER_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt")
-# Measured: a process with torch and transformers. CUDA's own memory on a GPU is about as large.
-LIBRARY_BYTES = 384 << 20
-_FLOATS = {"F64", "F32", "F16", "BF16"}
-_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
-# Bytes a weight, with the scale of each block of 64 in four bits.
-_QUANTIZED_WIDTHS = {"int8": 1.0, "nf4": 0.5625, "fp4": 0.5625}
-_NEVER_QUANTIZED = ("embed", "lm_head", "wte", "wpe")
-_PASS_TOKENS = 8192
-_CPU_PASS_OPERATIONS = 1e12
 
 
 def find_target(model: str, *, revision: str = "", adapter: str = "", download: bool = False) -> Target:
@@ -70,14 +60,14 @@ def chat_template(path: Path) -> str:
     own_file = path / "chat_template.jinja"
     if own_file.exists():
         return own_file.read_text(encoding="utf-8", errors="surrogateescape")
-    value = _read_json(path / "tokenizer_config.json").get("chat_template") or ""
+    value = read_json(path / "tokenizer_config.json").get("chat_template") or ""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def stored_dtype(target_path: str) -> str:
     """The half type that the weights are stored in, else bfloat16."""
     path = Path(target_path)
-    config = _read_json(path / "config.json") if path.is_dir() else {}
+    config = read_json(path / "config.json") if path.is_dir() else {}
     name = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
     return name if name in ("bfloat16", "float16") else "bfloat16"
 
@@ -89,86 +79,19 @@ def weight_bytes(target_path: str) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def memory_need(target_path: str, quantization: str, dtype: str, longest_tokens: int, *, on_gpu: bool = False) -> int:
-    """Estimate of the peak memory for scoring, bytes: libraries, weights, and what a forward pass takes.
-
-    On a CPU the weight files count too while they are converted, or as long as parts of them are used as they are.
-    """
-    stored, loaded = _stored_and_loaded_bytes(Path(target_path), quantization, dtype)
-    working = working_memory(target_path, dtype, longest_tokens, on_gpu=on_gpu)
-    if not on_gpu and quantization != "none":
-        return LIBRARY_BYTES + loaded + stored + working
-    converted = 0 if on_gpu or loaded == stored else stored
-    return LIBRARY_BYTES + loaded + max(working, converted)
-
-
-def working_memory(target_path: str, dtype: str, longest_tokens: int, *, on_gpu: bool = False) -> int:
-    """Estimate of what a forward pass takes beside the weights, bytes: hidden rows, a cache and chunks of logits.
-
-    0 without a configuration beside the weights (a GGUF file).
-    """
-    path = Path(target_path)
-    sizes = _decoder_sizes(path)
-    if not sizes["hidden"]:
-        return 0
-    width, hidden = _WIDTHS[dtype], sizes["hidden"]
-    cache = 2 * sizes["layers"] * sizes["heads"] * sizes["head"] * width * longest_tokens
-    tokens = max(longest_tokens, _pass_tokens(path, on_gpu))
-    rows = (8 * hidden + 3 * sizes["inner"]) * width * tokens
-    logits = 3 * (256 << 20 if on_gpu else 32 << 20)
-    # On a CPU the head of a half type is widened for every chunk.
-    head = 0 if on_gpu or width == 4 else 4 * sizes["vocabulary"] * hidden
-    return cache + rows + logits + head
+def read_json(path: Path) -> dict[str, object]:
+    """A file's JSON object; empty where it cannot be read or is something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def is_stand_in(target_path: str) -> bool:
     """Whether the folder is no model but asks for the stand-in engine, which tests of the queue use."""
     path = Path(target_path)
-    return path.is_dir() and _read_json(path / "config.json").get("model_type") == "sap-tui-stand-in"
-
-
-def _stored_and_loaded_bytes(path: Path, quantization: str, dtype: str) -> tuple[int, int]:
-    """Bytes of the weights in the files and in memory, the latter as if they were the same where nothing is known."""
-    tensors = stored_tensors(path) if path.is_dir() else []
-    if not tensors:
-        return (weight_bytes(str(path)),) * 2
-    loaded = sum(_loaded_width(tensor, quantization, dtype) * tensor.count for tensor in tensors)
-    return sum(tensor.size for tensor in tensors), int(loaded)
-
-
-def _loaded_width(tensor: StoredTensor, quantization: str, dtype: str) -> float:
-    """Bytes of each number; embeddings, the head and vectors stay as they are when the rest is quantized."""
-    if tensor.dtype not in _FLOATS:
-        return tensor.size / max(1, tensor.count)
-    is_converted = len(tensor.shape) == 2 and not any(part in tensor.name for part in _NEVER_QUANTIZED)
-    return _QUANTIZED_WIDTHS.get(quantization, _WIDTHS[dtype]) if is_converted else _WIDTHS[dtype]
-
-
-def _pass_tokens(path: Path, on_gpu: bool) -> int:
-    """Tokens that a forward pass may have: a CPU gets fewer of a large model, so that a pass takes seconds."""
-    parameters = sum(tensor.count for tensor in stored_tensors(path))
-    return _PASS_TOKENS if on_gpu else min(_PASS_TOKENS, int(_CPU_PASS_OPERATIONS / (2 * max(1, parameters))))
-
-
-def _decoder_sizes(path: Path) -> dict[str, int]:
-    """Sizes of the text decoder by the names used here; 0 where the configuration does not say."""
-    config = _read_json(path / "config.json") if path.is_dir() else {}
-    inner = config.get("text_config")
-    values = {**config, **(inner if isinstance(inner, dict) else {})}
-
-    def size(*names: str) -> int:
-        found = (values.get(name) for name in names)
-        return next((value for value in found if isinstance(value, int) and value > 0), 0)
-
-    hidden, heads = size("hidden_size", "n_embd", "d_model"), size("num_attention_heads", "n_head")
-    return {
-        "hidden": hidden,
-        "layers": size("num_hidden_layers", "n_layer"),
-        "heads": size("num_key_value_heads") or heads,
-        "head": size("head_dim") or hidden // max(1, heads),
-        "inner": size("intermediate_size", "n_inner") or 4 * hidden,
-        "vocabulary": size("vocab_size"),
-    }
+    return path.is_dir() and read_json(path / "config.json").get("model_type") == "sap-tui-stand-in"
 
 
 def _locate(model: str, revision: str, download: bool) -> Path:
@@ -258,11 +181,3 @@ def _file_digest(file: Path) -> bytes:
     finally:
         os.close(descriptor)
     return state.digest()
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

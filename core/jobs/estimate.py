@@ -16,7 +16,7 @@ from core.jobs.scorer import load_encoder
 from core.jobs.submit import Submission
 from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
-from core.models import memory_need
+from core.model_memory import memory_need
 from core.store.catalogue import question as question_by_id
 from core.store.generations import imported_pool
 
@@ -58,7 +58,9 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
         failed=dict(Counter(item.code for item in plan.items if item.state == "error")),
         predictions=missing,
         tokens=plan.tokens,
-        memory_bytes=memory_need(request.path, request.quantization, request.dtype, plan.longest),
+        memory_bytes=memory_need(
+            request.path, request.quantization, request.dtype, plan.longest, on_gpu=request.device != "cpu"
+        ),
         seconds=_seconds(reader, request, plan),
     )
 

@@ -12,7 +12,8 @@ from core.errors import NotFoundError, SapError, UsageError
 from core.jobs.gpu import choose_device, gpus
 from core.jobs.scorers import gpu_with_model
 from core.metrics.registry import default_metrics, metric
-from core.models import find_target, memory_need, stored_dtype
+from core.model_memory import memory_need
+from core.models import find_target, stored_dtype
 from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer

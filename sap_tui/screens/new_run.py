@@ -118,6 +118,8 @@ class NewRunForm(Dialog[None]):
             (gpu.device, f"{gpu.device} {gpu.name}, {gibibytes(gpu.free)} of {gibibytes(gpu.total)} free")
             for gpu in gpus()
         ]
+        if len(found) > 1:
+            found.append(("cuda", "cuda, spread over all GPUs"))
         if found:
             self.app.call_from_thread(self._show_devices, [*_same(("auto", "cpu")), *found])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ def random_model(folder: Path, architecture: str, seed: int = 7) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(TINY_MODEL / name, folder / name)
     return folder
+
+
+def rewrite_config(folder: Path, **changes: Any) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def engine_of(folder: Path, **settings: Any) -> HuggingFaceEngine:

@@ -11,7 +11,7 @@ import pytest
 
 from core import models
 from core.errors import NotFoundError, RunError, UsageError
-from core.models import chat_template_digest, find_target, memory_need, stored_dtype, weights_digest
+from core.models import chat_template_digest, find_target, stored_dtype, weights_digest
 from tests.conftest import TINY_MODEL
 
 
@@ -86,13 +86,6 @@ def test_a_model_of_the_hub_cache_is_found(copied: Path, tmp_path: Path, monkeyp
     target = find_target("owner/tiny")
     assert (target.name, target.revision) == ("owner/tiny", commit)
     assert target.weights_digest == weights_digest(copied)
-
-
-def test_memory_grows_with_precision_and_length() -> None:
-    needs = [memory_need(str(TINY_MODEL), kind, "bfloat16", 500) for kind in ("nf4", "int8", "none")]
-    assert needs == sorted(needs)
-    assert memory_need(str(TINY_MODEL), "none", "float32", 500) > needs[-1]
-    assert memory_need(str(TINY_MODEL), "none", "float32", 2000) > memory_need(str(TINY_MODEL), "none", "float32", 500)
 
 
 def test_the_stored_half_type(copied: Path) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,111 +46,6 @@ def refusal(folder: Path, **settings: str) -> RunError:
     return caught.value
 
 
-def weights(folder: Path) -> Path:
-    return folder / "model.safetensors"
-
-
-def truncate(folder: Path) -> None:
-    content = weights(folder).read_bytes()
-    weights(folder).write_bytes(content[: len(content) // 2])
-
-
-def empty(folder: Path) -> None:
-    weights(folder).write_bytes(b"")
-
-
-def garbage(folder: Path) -> None:
-    weights(folder).write_bytes(b"\xff" * 4096)
-
-
-@pytest.mark.parametrize("damage", [truncate, empty, garbage])
-def test_damaged_weights_are_refused(folder: Path, damage: Callable[[Path], None]) -> None:
-    damage(folder)
-    error = refusal(folder)
-    assert "damaged" in error.message
-    assert str(folder) in error.message
-
-
-def edit_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
-    tensors = safetensors.torch.load_file(weights(folder))
-    change(tensors)
-    safetensors.torch.save_file(tensors, weights(folder), metadata={"format": "pt"})
-
-
-def test_a_missing_tensor_is_never_filled_with_random_numbers(folder: Path) -> None:
-    edit_tensors(folder, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
-    error = refusal(folder)
-    assert "model.layers.1.mlp.up_proj.weight" in error.message
-
-
-def test_a_tensor_of_another_shape_is_refused(folder: Path) -> None:
-    edit_tensors(folder, lambda tensors: tensors.update({"lm_head.weight": torch.zeros(7, 48)}))
-    refusal(folder)
-
-
-def test_tied_weights_are_not_missing(tmp_path: Path) -> None:
-    folder = random_model(tmp_path / "tied", "qwen2")
-    assert "lm_head.weight" not in safetensors.torch.load_file(weights(folder))
-    assert np.isfinite(log_probabilities(engine_of(folder))).all()
-
-
-def test_a_missing_folder(tmp_path: Path) -> None:
-    assert "not found" in refusal(tmp_path / "absent").message
-
-
-def test_a_folder_without_config(folder: Path) -> None:
-    (folder / "config.json").unlink()
-    assert "config.json" in refusal(folder).message
-
-
-def test_a_broken_config(folder: Path) -> None:
-    (folder / "config.json").write_text("{not json")
-    assert str(folder) in refusal(folder).message
-
-
-def test_pickled_weights_are_not_opened(folder: Path) -> None:
-    weights(folder).rename(folder / "pytorch_model.bin")
-    error = refusal(folder)
-    assert "pickled" in error.message
-    assert "safetensors" in error.hint
-
-
-def test_a_folder_without_weights(folder: Path) -> None:
-    weights(folder).unlink()
-    assert "no safetensors" in refusal(folder).message
-
-
-def test_code_of_the_model_is_not_run(folder: Path, tmp_path: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    config |= {
-        "model_type": "own_thing",
-        "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "own.py").write_text(f"open({str(tmp_path / 'was run')!r}, 'w').close()")
-    assert "code of its own" in refusal(folder).message
-    assert not (tmp_path / "was run").exists()
-
-
-def test_an_unknown_architecture(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text()) | {"model_type": "own_thing"}
-    (folder / "config.json").write_text(json.dumps(config))
-    assert "own_thing" in refusal(folder).message
-
-
-def test_a_tokenizer_of_another_model(folder: Path) -> None:
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokenizer["model"]["vocab"] = {token: number + 5000 for token, number in tokenizer["model"]["vocab"].items()}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert "tokenizer" in refusal(folder).message
-
-
-def test_a_missing_tokenizer(folder: Path) -> None:
-    for file in folder.glob("tokenizer*"):
-        file.unlink()
-    assert str(folder) in refusal(folder).message
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there(folder: Path) -> None:
     with pytest.raises(RunError, match="no GPU"):
@@ -168,7 +61,7 @@ def test_the_phases_are_told(folder: Path) -> None:
 def test_the_encoder_needs_no_weights(folder: Path) -> None:
     settings = EngineSettings(str(folder))
     engine = load_engine(settings)
-    truncate(folder)
+    (folder / "model.safetensors").write_bytes(b"")
     encoder = load_encoder(settings)
     assert encoder.encode_context(QUESTION) == engine.encode_context(QUESTION)
     assert encoder.encode_response("a b") == engine.encode_response("a b")
@@ -205,7 +98,7 @@ def make_adapter(model: Path, adapter: Path, target: str = "q_proj") -> Path:
 def test_an_adapter_changes_the_scores(folder: Path, tmp_path: Path, target: str) -> None:
     adapter = make_adapter(folder, tmp_path / "adapter", target)
     engine = engine_of(folder, adapter=str(adapter))
-    assert engine.tier == "shared cache"
+    assert engine.tier == "packed cascade"
     assert "peft" in engine.versions
     base = AutoModelForCausalLM.from_pretrained(folder)
     reference = peft.PeftModel.from_pretrained(base, adapter).eval()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.model_memory import CPU_PASS_OPERATIONS, PASS_TOKENS
 from core.scoring.hf.memory import free_memory_bytes
 
 SMALLEST = 256
-# Matrix products gain nothing from more rows than this (a GPU computes at full speed from a few hundred on).
-_LARGEST = 8192
-# On a CPU a forward pass of this many operations takes some seconds: work is lost and stopping waits no longer.
-_CPU_OPERATIONS = 1e12
 
 
 def token_budget(model: Any) -> int:
     """Tokens of a forward pass: what fits into half of the free memory, and what a CPU computes in some seconds."""
-    budget = min(_LARGEST, free_memory_bytes(model) // 2 // _working_bytes(model))
+    budget = min(PASS_TOKENS, free_memory_bytes(model) // 2 // _working_bytes(model))
     if model.device.type == "cpu":
-        budget = min(budget, int(_CPU_OPERATIONS / (2 * model.num_parameters())))
+        budget = min(budget, int(CPU_PASS_OPERATIONS / (2 * model.num_parameters())))
     return max(SMALLEST, budget)
 
 
@@ -26,4 +23,5 @@ def _working_bytes(model: Any) -> int:
     config = model.config.get_text_config(decoder=True)
     hidden = int(config.hidden_size)
     inner = int(getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden)
-    return (8 * hidden + 3 * inner) * (4 if model.dtype.itemsize > 2 else 2)
+    # Products on a CPU are computed in four bytes whatever the dtype (measured).
+    return (8 * hidden + 3 * inner) * (4 if model.device.type == "cpu" else model.dtype.itemsize)

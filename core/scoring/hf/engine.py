@@ -15,7 +15,7 @@ from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.gate import PROBE_TEXT
 from core.scoring.hf.generate import GreedyGenerator
 from core.scoring.hf.ladder import proven_ladder
-from core.scoring.hf.memory import free_cached_memory, peak_memory_bytes
+from core.scoring.hf.memory import devices_of, free_cached_memory, peak_memory_bytes
 from core.scoring.hf.score import GroupScorer
 from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
 
@@ -49,7 +49,7 @@ class HuggingFaceEngine:
 
     @property
     def device(self) -> str:
-        return str(self._model.device)
+        return ", ".join(map(str, devices_of(self._model)))
 
     @property
     def max_context_tokens(self) -> int:
@@ -71,7 +71,7 @@ class HuggingFaceEngine:
 
             found["peft"] = peft.__version__
         if self._model.device.type == "cuda":
-            found["gpu"] = torch.cuda.get_device_name(self._model.device)
+            found["gpu"] = ", ".join(map(torch.cuda.get_device_name, devices_of(self._model)))
         return found
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:

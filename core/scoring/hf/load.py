@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +17,48 @@ from safetensors import SafetensorError
 from core.errors import RunError
 from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.engine import HuggingFaceEngine
+from core.scoring.hf.folder import check_config, check_folder, wants_own_code
 from core.scoring.hf.gguf import converted_folder
+from core.scoring.hf.loaded import refuse_incomplete, refuse_misshapen, refuse_two_way, refuse_unused, shortened
+from core.scoring.hf.memory import is_out_of_memory, returning_freed_memory
+from core.scoring.hf.placement import does_not_fit, placement_arguments, refuse_offload, resolved_device
+from core.scoring.hf.quantization import quantization_arguments, quantization_of
 from core.scoring.protocol import EngineSettings
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _UNBOUNDED = 1 << 30
-_LOAD_ERRORS = (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None = None) -> HuggingFaceEngine:
     """A ready engine; `on_phase` hears what is being done.
 
-    Raises RunError where the model can never be scored, MemoryError where it does not fit into the GPU now.
+    Raises RunError where the model can never be scored, MemoryError where it does not fit into the GPUs now.
     """
     tell = on_phase or (lambda phase: None)
     _quiet()
     folder = _folder(Path(settings.path), tell)
-    device = _device(settings.device)
+    settings = replace(settings, device=resolved_device(settings.device))
     tell("loading tokenizer")
-    tokenizer, encoder = _load_encoder(folder, settings)
+    config = _load_config(folder)
+    settings = replace(settings, quantization=quantization_of(folder, config, settings.quantization))
+    tokenizer, encoder = _load_encoder(folder, config, settings)
     tell("loading weights")
-    model = _load_model(folder, settings, device)
+    model = _load_model(folder, config, settings)
     if settings.adapter:
         tell("loading adapter")
         _load_adapter(model, Path(settings.adapter))
     model.eval().requires_grad_(False)
     tell("checking the engine")
-    return HuggingFaceEngine(model, tokenizer, encoder, settings)
+    engine = HuggingFaceEngine(model, tokenizer, encoder, settings)
+    refuse_two_way(folder, model, settings.quantization, encoder.max_context_tokens)
+    return engine
 
 
 def load_encoder(settings: EngineSettings) -> ChatEncoder:
     """The tokenizer side of a target model, without its weights. Raises RunError as `load_engine` does."""
     _quiet()
-    return _load_encoder(_folder(Path(settings.path), lambda phase: None), settings)[1]
+    folder = _folder(Path(settings.path), lambda phase: None)
+    return _load_encoder(folder, _load_config(folder), settings)[1]
 
 
 def _folder(path: Path, tell: Callable[[str], None]) -> Path:
@@ -57,17 +68,24 @@ def _folder(path: Path, tell: Callable[[str], None]) -> Path:
 
         tell("converting the GGUF file")
         return converted_folder(path, models_folder())
-    _check_folder(path)
+    check_folder(path)
     return path
 
 
-def _load_encoder(folder: Path, settings: EngineSettings) -> tuple[Any, ChatEncoder]:
-    arguments = {"local_files_only": True, "trust_remote_code": False}
+def _load_config(folder: Path) -> Any:
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, **arguments)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **arguments)
-    except _LOAD_ERRORS as error:
-        raise RunError(_why_not_loaded(folder, error)) from error
+        config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
+    except Exception as error:
+        raise _why_not_loaded(folder, error) from error
+    check_config(folder, config)
+    return config
+
+
+def _load_encoder(folder: Path, config: Any, settings: EngineSettings) -> tuple[Any, ChatEncoder]:
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
+    except Exception as error:
+        raise _why_not_loaded(folder, error, "The tokenizer of ") from error
     limit = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return tokenizer, ChatEncoder(tokenizer, settings, int(limit or _UNBOUNDED))
 
@@ -81,70 +99,32 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="(bitsandbytes|peft|transformers)")
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise RunError(f"Model folder not found: {folder}", "Choose a folder with config.json and safetensors weights.")
-    if not (folder / "config.json").is_file():
-        raise RunError(f"{folder} has no config.json.", "Choose the folder that the model was saved to.")
-    if any(folder.glob("*.safetensors")):
-        return
-    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
-        raise RunError(
-            f"{folder} holds pickled weights only, which are not opened.",
-            "Save the model again with save_pretrained, which writes safetensors.",
-        )
-    raise RunError(f"{folder} holds no safetensors weights.", "Choose the folder that the model was saved to.")
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise RunError(f"Device {wanted} was asked for, but no GPU is usable here.", "Use --device cpu or auto.")
-    return wanted
-
-
-def _load_model(folder: Path, settings: EngineSettings, device: str) -> Any:
-    arguments: dict[str, Any] = {}
-    if settings.quantization != "none":
-        arguments["quantization_config"] = _quantization(settings)
-    if settings.quantization != "none" or device != "cpu":
-        arguments["device_map"] = {"": device}
+def _load_model(folder: Path, config: Any, settings: EngineSettings) -> Any:
+    is_quantized_here = settings.quantization != "none" and settings.device == "cpu"
     try:
-        model, info = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=_DTYPES[settings.dtype],
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            **arguments,
-        )
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(f"{folder} does not fit into the free memory of {device}.") from error
-    except _LOAD_ERRORS as error:
-        raise RunError(_why_not_loaded(folder, error)) from error
-    _refuse_incomplete(folder, info)
+        with returning_freed_memory() if is_quantized_here else nullcontext():
+            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=getattr(torch, settings.dtype),
+                use_safetensors=True,
+                output_loading_info=True,
+                # They are refused below, by their names.
+                ignore_mismatched_sizes=True,
+                **_LOCAL,
+                **quantization_arguments(config, settings.quantization, settings.dtype),
+                **placement_arguments(folder, settings.device, settings.quantization, settings.dtype),
+            )
+    except Exception as error:
+        # The second is how bitsandbytes' loader says that the GPUs are full.
+        if is_out_of_memory(error) or "dispatched on the CPU or the disk" in str(error):
+            raise does_not_fit(folder, settings.device) from error
+        raise _why_not_loaded(folder, error) from error
+    refuse_offload(folder, model, settings.device)
+    refuse_incomplete(folder, info)
+    refuse_unused(folder, model, info.get("unexpected_keys") or ())
+    refuse_misshapen(folder, model)
     return model
-
-
-def _quantization(settings: EngineSettings) -> Any:
-    if settings.quantization == "int8":
-        return transformers.BitsAndBytesConfig(load_in_8bit=True)
-    return transformers.BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=settings.quantization,
-        bnb_4bit_compute_dtype=_DTYPES[settings.dtype],
-    )
-
-
-def _refuse_incomplete(source: Path, info: Any) -> None:
-    """Keys without weights would be filled with random numbers."""
-    for problem in ("missing_keys", "mismatched_keys", "error_msgs"):
-        found = sorted(map(str, info.get(problem) or ()))
-        if found:
-            words = problem.replace("_", " ").replace("msgs", "messages")
-            raise RunError(f"The weights of {source} are incomplete, {words}: {_shortened(found)}")
 
 
 def _load_adapter(model: Any, folder: Path) -> None:
@@ -154,29 +134,28 @@ def _load_adapter(model: Any, folder: Path) -> None:
         raise RunError(f"The adapter {folder} has no adapter_model.safetensors.", "Pickled weights are not opened.")
     try:
         info = model.load_adapter(str(folder))
-    except _LOAD_ERRORS as error:
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise does_not_fit(folder, str(model.device)) from error
         raise RunError(f"The adapter {folder} does not load: {_first_line(error)}") from error
     keys = ("missing_keys", "mismatched_keys", "error_msgs")
-    _refuse_incomplete(folder, {key: getattr(info, key, None) for key in keys})
+    refuse_incomplete(folder, {key: getattr(info, key, None) for key in keys})
     if getattr(info, "unexpected_keys", None):
-        raise RunError(
-            f"The adapter {folder} does not belong to this model: {_shortened(sorted(info.unexpected_keys))}"
-        )
+        raise RunError(f"The adapter {folder} does not belong to this model: {shortened(sorted(info.unexpected_keys))}")
 
 
-def _why_not_loaded(folder: Path, error: BaseException) -> str:
+def _why_not_loaded(folder: Path, error: Exception, what: str = "") -> RunError:
     text = str(error)
     if "trust_remote_code" in text or "custom code" in text:
-        return f"{folder} wants to run code of its own, which is not allowed here."
+        return wants_own_code(folder)
+    if "Unrecognized configuration class" in text:
+        return RunError(f"{folder} is no causal language model: it is of another kind.")
     if isinstance(error, SafetensorError) or "safetensor" in text.lower():
-        return f"The weights of {folder} are damaged: {_first_line(error)}"
-    return f"{folder} does not load: {_first_line(error)}"
+        return RunError(f"The weights of {folder} are damaged: {_first_line(error)}")
+    return RunError(f"{what}{folder} does not load: {_first_line(error)}")
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
-
-
-def _shortened(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    first = lines[0].rstrip(":")[:300] if lines else ""
+    return f"{type(error).__name__} {first}".strip() if isinstance(error, LookupError) or not first else first

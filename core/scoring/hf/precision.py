@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from core.scoring.hf.quantization import is_quantized_otherwise
+
 
 def can_compute_in_bfloat16(model: Any) -> bool:
     """Whether the context below helps: products of other libraries than torch and bitsandbytes stay float16 inside."""
     if model.dtype != torch.float16:
         return False
-    if getattr(model, "is_quantized", False) and not _is_of_bitsandbytes(model):
+    if is_quantized_otherwise(model):
         return False
     return model.device.type != "cuda" or torch.cuda.is_bf16_supported()
 
@@ -41,10 +43,6 @@ def computing_in_bfloat16(model: Any) -> Iterator[None]:
 
 def _is_half_vector(parameter: torch.Tensor) -> bool:
     return parameter.dim() < 2 and parameter.dtype == torch.float16
-
-
-def _is_of_bitsandbytes(model: Any) -> bool:
-    return getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False)
 
 
 def _four_bit_layers(model: Any) -> list[Any]:

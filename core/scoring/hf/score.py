@@ -98,13 +98,16 @@ class GroupScorer:
         return [[r for half in halves for r in self._score_parts(tier, groups, [replace(part, responses=half)])[0]]]
 
     def _mended(self, group: ScoringGroup, results: Results) -> Results:
-        """Responses that overflowed float16, computed again in bfloat16."""
+        """Responses that overflowed float16, computed again in bfloat16 where the model's layers can do that."""
         failed = [place for place, result in enumerate(results) if isinstance(result, SampleError)]
         if not failed or not can_compute_in_bfloat16(self._model):
             return results
         again = replace(group, responses=tuple(group.responses[place] for place in failed))
-        with computing_in_bfloat16(self._model):
-            rows = self._try_tier(OneByOne(self._model), [again])
+        try:
+            with computing_in_bfloat16(self._model):
+                rows = self._try_tier(OneByOne(self._model), [again])
+        except RuntimeError:
+            return results
         for place, found in zip(failed, rows[0] if rows else [], strict=False):
             scores = _checked(found)
             if isinstance(scores, TokenScores):

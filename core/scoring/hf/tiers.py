@@ -100,7 +100,7 @@ class SharedCache:
         for batch in self._batches(len(context), cache, responses):
             rows = self._hidden_rows(len(context), cache, [responses[index] for index in batch])
             for index, own in zip(batch, rows, strict=True):
-                hidden = torch.cat([last_row, own])
+                hidden = torch.cat([last_row, own.to(last_row.device)])
                 scores[index] = score_rows(hidden, torch.tensor(responses[index]), self._head, self._chunk, detail)
         return [score for score in scores if score is not None]
 
