@@ -17,7 +17,8 @@ template, and runs in a fresh process of its own. In the first round, which is n
 compared with those of a plain loop that takes one sequence at a time and reads `logit - logsumexp` at the response's
 tokens; whoever is off by more than {gate} prints no time. {rounds} Shown are medians with the minimum in brackets.
 *P* is the prompt's number of tokens, *R* a response's mean, *S* the number of strategies. "Operations" is the ratio of
-the floating point operations that have to be done: attention, linear layers and head, nothing else.
+the floating point operations that have to be done: attention, linear layers and head, nothing else. A loss over all
+logits, as the others compute it, is not in it, so a measured ratio may lie a few percent above.
 
 In the whole job the paper's loop does the plain, the in-context and, twice, the response-only pass; sap-tui the plain
 pass with rank, entropy and sum of squared probabilities of every token, the self-aligned pass, and the responses alone
