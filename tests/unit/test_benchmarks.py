@@ -148,8 +148,8 @@ def test_a_peer_that_cannot_be_installed_says_why(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("measured", "is_floor", "verdict"),
-    [(3.4, True, "reached"), (3.2, True, "missed"), (4.3, True, "reached"), (4.5, True, BOUND_BROKEN), (None, True, "not measured"),
-     (3.2, False, "reached"), (3.3, False, "missed")],
+    [(3.4, True, "reached"), (3.2, True, "missed"), (4.3, True, "reached"), (4.5, True, BOUND_BROKEN),
+     (None, True, "not measured"), (3.2, False, "reached"), (3.3, False, "missed")],
 )  # fmt: skip
 def test_verdicts(measured: float | None, is_floor: bool, verdict: str) -> None:
     assert Check("speed", 3.3, is_floor, "{}", measured, 4.0).verdict == verdict
