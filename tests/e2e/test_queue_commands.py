@@ -15,7 +15,7 @@ from tests.conftest import wait_until
 from tests.e2e.command_line import CommandLine
 from tests.jobs.helpers import assert_sound
 
-SLOW = json.dumps({"delay_s": 0.15})
+SLOW = json.dumps({"delay_s": 0.3})
 
 
 @pytest.fixture

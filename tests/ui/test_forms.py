@@ -92,6 +92,8 @@ async def test_files_that_cannot_be_imported(
 async def test_a_file_can_be_picked(catalogue: Path, opened: Opener, tmp_path: Path) -> None:
     async with opened(catalogue) as session:
         await import_form(session, tmp_path, "sums")
+        # The preview moves the buttons.
+        await session.until(lambda: "Its response" in session.text())
         await session.pilot.click("#browse")
         await session.until(lambda: type(session.app.screen).__name__ == "FileOpen")
         await session.press("escape")
