@@ -109,8 +109,9 @@ def settle(writer: object) -> None:
     started = {1: NOW - 560, 2: NOW - 400, 3: NOW - 62}
     changes: dict[int, dict[str, object]] = {
         1: {"ended_at": NOW - 548, "peak_memory": 402_653_184, "tokens_per_second": 9600},
-        2: {"want": "pause", "why": "interrupted: the machine was restarted", "done": 412, "total": 1200},
-        3: {"state": "running", "phase": "scoring", "device": "cpu", "engine": "shared cache", "done": 742,
+        2: {"want": "pause", "why": "interrupted: the machine was restarted", "done": 412, "total": 1200,
+            "tokens_done": 27_300, "tokens_total": 79_500},
+        3: {"state": "running", "phase": "scoring", "device": "cpu", "engine": "packed cascade", "done": 742,
             "total": 1200, "tokens_done": 49_000, "tokens_total": 79_500, "tokens_per_second": 9417, "reused": 600,
             "peak_memory": 411_041_792, "beat_at": NOW, "host": me.host, "boot": me.boot, "pid": me.pid,
             "pid_start": me.start},
