@@ -224,7 +224,14 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a run was asked to do; stored with it, so that it can be repeated."""
+    """What a run was asked to do; stored with it, so that it can be repeated.
+
+    `samples` None means all. `example_choice` is rotation or usefulness, `example_orders` over how many orders of the
+    examples scores are averaged, `prompt_template` the text of a template of the user's. `answered` limits the pool of
+    examples to the answers to the run's first so many questions. `valid` is the TASK/STRATEGY of the trusted pairs,
+    `votes` and `vote_temperature` how the target model is sampled, `reward_model` a folder, `small_model_run` the run
+    whose model is the small one.
+    """
 
     model: str
     path: str
@@ -240,6 +247,16 @@ class RunRequest:
     seed: int | None = None
     examples: int = 2
     answer_filter: bool = True
+    example_choice: str = "rotation"
+    example_orders: int = 1
+    prompt_template: str = ""
+    answered: int | None = None
+    until_decided: bool = False
+    valid: str = ""
+    votes: int = 15
+    vote_temperature: float = 1.1
+    reward_model: str = ""
+    small_model_run: int | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)

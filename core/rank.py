@@ -23,8 +23,8 @@ def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: st
     arrays = score_arrays(reader, run.id)
     if not arrays.questions:
         raise SapError(f"Run {run.id} has no scores to rank yet ({run.shown}).", run.why or "See it: sap-tui runs")
-    metrics = run.request.metrics
-    chosen = by or next(iter(available_metrics(arrays, metrics)), metrics[0])
+    metrics = tuple(metric(name) for name in run.request.metrics)
+    chosen = by or next(iter(available_metrics(arrays, metrics)), metrics[0]).id
     ranking = rank_strategies(arrays, metrics, chosen)
     return RankingReport(
         run=run.id,
@@ -33,7 +33,7 @@ def ranking_report(reader: sqlite3.Connection, number: int | None = None, by: st
         model_digest=run.weights_digest,
         dtype=run.request.dtype,
         quantization=run.request.quantization,
-        metrics=tuple(metric(name) for name in metrics),
+        metrics=metrics,
         ranking=replace(ranking, warnings=(*ranking.warnings, *_reasons(reader, run), *redone_notes(reader, run.id))),
         partial=_partial(run, len(arrays.questions)),
     )

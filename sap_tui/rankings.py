@@ -9,7 +9,7 @@ from typing import Any
 
 from core.domain import Interval, Ranking, RankRow, Run
 from core.export.report import RankingReport
-from core.metrics.registry import METRICS
+from core.metrics.registry import metric
 from sap_tui.twin import ask, option
 
 
@@ -51,7 +51,7 @@ def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:
         model_digest=ranking["model"]["digest"],
         dtype=ranking["model"]["dtype"],
         quantization=ranking["model"]["quantization"],
-        metrics=tuple(METRICS[name] for name in run.request.metrics),
+        metrics=tuple(metric(name) for name in run.request.metrics),
         ranking=Ranking(
             metric=ranking["metric"],
             verdict=ranking["verdict"],

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from core.domain import ContextKind
+from core.errors import SapError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     FloatArray: TypeAlias = NDArray[np.float64]
+    IntArray: TypeAlias = NDArray[np.int64]
     BoolArray: TypeAlias = NDArray[np.bool_]
 
 # Beyond it sums and squares over questions leave the range of a double.
 LARGEST_CONTRIBUTION = 1e150
+
+
+class Input(StrEnum):
+    """What a metric may need beside surprisals. Arrays of S strategies and Q questions; NaN where unknown."""
+
+    CORRECT = "correct"
+    """(S, Q): 1 where the response's final answer equals the gold answer, else 0."""
+    TARGET_VOTE = "target_vote"
+    """(S, Q): 1 where the final answer is the one that most of the target model's sampled answers give, else 0."""
+    STRATEGY_VOTE = "strategy_vote"
+    """(S, Q): 1 where the final answer is the one that most of the strategies give, else 0."""
+    REWARD = "reward"
+    """(S, Q): the reward of the response, of a reward model or of an imported column."""
+    OWN_NLL = "own_nll"
+    """(1, Q): L of the target model's own prediction behind the question, nats per token."""
+    VALID_NLL = "valid_nll"
+    """(N,): L of the N trusted responses of the valid set behind their questions, nats per token."""
+    SMALL_MODEL_NLL = "small_model_nll"
+    """(S, Q): L of the response under a small model, nats per token."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResponseTokens:
+    """The T tokens of one response behind its question.
+
+    `surprisal` (T,) nats, `rank` (T,) from 1, `entropy` (T,) nats, `sum_of_squares` (T,) of each step's probabilities,
+    `ends` (T,) the place in `text` behind each token, in characters; None where no metric asked for it.
+    """
+
+    text: str
+    surprisal: FloatArray
+    rank: FloatArray
+    entropy: FloatArray
+    sum_of_squares: FloatArray
+    ends: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +86,17 @@ class ContextScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreArrays:
-    """The scores of S strategies on Q questions in task order; `contexts` holds those that were scored."""
+    """The scores of S strategies on Q questions in task order; `contexts` holds those that were scored.
+
+    `token_values` has what `Metric.token_value` gave, by metric id, (S, Q). `inputs` has what is known beside scores,
+    or why it is not, as an error for the user.
+    """
 
     strategies: tuple[str, ...]
     questions: tuple[int, ...]
     contexts: Mapping[ContextKind, ContextScores]
+    token_values: Mapping[str, FloatArray] = field(default_factory=dict)
+    inputs: Mapping[Input, FloatArray | SapError] = field(default_factory=dict)
 
     @classmethod
     def collect(cls, strategies: Sequence[str], questions: Sequence[int], scores: Iterable[SampleScore]) -> ScoreArrays:
@@ -78,6 +122,19 @@ class ScoreArrays:
             return np.full((len(self.strategies), len(self.questions)), np.nan)
         return self.contexts[context].mean_nll()
 
+    def input(self, kind: Input) -> FloatArray:
+        """The array of this input; raises the SapError that says why it is missing and how to get it."""
+        found = self.inputs.get(kind, SapError(f"There is no {kind.replace('_', ' ')} for these responses."))
+        if isinstance(found, SapError):
+            raise found
+        return found
+
+    def token_value(self, metric_id: str) -> FloatArray:
+        """What the metric's `token_value` gave: (S, Q); all NaN where no tokens are stored."""
+        import numpy as np
+
+        return self.token_values.get(metric_id, np.full((len(self.strategies), len(self.questions)), np.nan))
+
     def tokens(self) -> FloatArray:
         """Tokens of every response: (S, Q), the same behind every context; NaN where it has no score at all."""
         import numpy as np
@@ -94,7 +151,16 @@ class ScoreArrays:
             context: ContextScores(scores.tokens[rows], scores.nll_sum[rows], scores.rank_sum[rows])
             for context, scores in self.contexts.items()
         }
-        return ScoreArrays(tuple(strategies), self.questions, contexts)
+        token_values = {name: values[rows] for name, values in self.token_values.items()}
+        inputs = {
+            kind: found[rows] if not isinstance(found, SapError) and _is_per_strategy(kind) else found
+            for kind, found in self.inputs.items()
+        }
+        return replace(self, strategies=tuple(strategies), contexts=contexts, token_values=token_values, inputs=inputs)
+
+
+def _is_per_strategy(kind: Input) -> bool:
+    return kind not in (Input.OWN_NLL, Input.VALID_NLL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +185,10 @@ class Contributions:
 class Metric:
     """A metric's declaration. `numerator` and `denominator` map the scores to arrays (S, Q), NaN where undefined.
 
-    A strategy's score is the ratio of their sums over the questions used; without a denominator it is the mean.
+    A strategy's score is the ratio of their sums over the questions used; without a denominator it is the mean, or
+    with `statistic="median"` the median. Both may raise SapError: what is missing, and how to get it. `token_value`
+    makes one number of a response's tokens, which `ScoreArrays.token_value` then has; `needs_token_ends` says that it
+    reads the tokens' places in the text. `contested` is a sentence for metrics whose direction is not settled.
     """
 
     id: str
@@ -131,9 +200,17 @@ class Metric:
     numerator: Callable[[ScoreArrays], FloatArray]
     denominator: Callable[[ScoreArrays], FloatArray] | None = None
     decimals: int = 3
+    inputs: tuple[Input, ...] = ()
+    token_value: Callable[[ResponseTokens], float] | None = None
+    needs_token_ends: bool = False
+    statistic: Literal["mean", "median"] = "mean"
+    contested: str = ""
 
     def contributions(self, arrays: ScoreArrays) -> Contributions:
-        """Per response, with everything that is not a usable number (overflow too) made NaN."""
+        """Per response, with everything that is not a usable number (overflow too) made NaN.
+
+        Raises SapError where the metric's inputs are missing or not usable.
+        """
         import numpy as np
 
         numerator = self.numerator(arrays)

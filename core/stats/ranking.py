@@ -9,7 +9,6 @@ import numpy as np
 from core.domain import Ranking, RankRow
 from core.errors import SapError, UsageError
 from core.metrics.base import Metric, ScoreArrays
-from core.metrics.registry import metric
 from core.stats import bootstrap
 from core.stats.cautions import cautions
 from core.stats.comparison import Comparison, compare
@@ -17,14 +16,21 @@ from core.stats.scored import Scored, score_metric
 from core.text import visible
 
 
-def available_metrics(arrays: ScoreArrays, metric_ids: Sequence[str]) -> tuple[str, ...]:
+def available_metrics(arrays: ScoreArrays, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
     """Those of the metrics in which at least one response has a value."""
-    return tuple(name for name in metric_ids if metric(name).contributions(arrays).usable.any())
+    return tuple(each for each in metrics if _has_values(arrays, each))
+
+
+def _has_values(arrays: ScoreArrays, metric: Metric) -> bool:
+    try:
+        return bool(metric.contributions(arrays).usable.any())
+    except SapError:
+        return False
 
 
 def rank_strategies(
     arrays: ScoreArrays,
-    metric_ids: Sequence[str],
+    metrics: Sequence[Metric],
     by: str,
     *,
     draws: int = bootstrap.DRAWS,
@@ -36,24 +42,30 @@ def rank_strategies(
     A question that failed under any ranked strategy is left out for all in that metric; `failed` counts those of the
     metric ranked by. Strategies in `incomplete` (name to reason) and those without any value have no rank and stand
     in `left_out`. Equal scores share a place and keep the order of `arrays`. UsageError if `by` is not among the
-    metrics, SapError if nothing can be ranked.
+    metrics, SapError if nothing can be ranked. A metric that cannot be had for these scores becomes a warning.
     """
-    if by not in metric_ids:
-        raise UsageError(f"'{visible(by)}' is not a metric of this run.", f"Metrics: {', '.join(metric_ids)}.")
-    ranked, left_out = _rankable(arrays, metric(by), incomplete or {})
-    main = score_metric(ranked, metric(by), draws, seed)
-    others = [_scored_or_none(ranked, metric(name), draws, seed) for name in metric_ids if name != by]
-    scored = {each.metric.id: each for each in (main, *others) if each is not None}
+    by_id = {each.id: each for each in metrics}
+    if by not in by_id:
+        raise UsageError(f"'{visible(by)}' is not a metric of this run.", f"Metrics: {', '.join(by_id)}.")
+    ranked, left_out = _rankable(arrays, by_id[by], incomplete or {})
+    main = score_metric(ranked, by_id[by], draws, seed)
+    scored, problems = {by: main}, []
+    for each in metrics:
+        if each.id != by:
+            try:
+                scored[each.id] = score_metric(_with_values(ranked, each), each, draws, seed)
+            except SapError as error:
+                problems.append(f"{each.id} is missing: {error}")
     comparison = compare(main, seed)
     return Ranking(
         metric=by,
         verdict=comparison.verdict,
         questions=main.questions,
-        rows=_rows(main, comparison, [scored[name] for name in metric_ids if name in scored]),
+        rows=_rows(main, comparison, [scored[each.id] for each in metrics if each.id in scored]),
         more_questions=comparison.more_questions,
         left_out=left_out,
         failed=main.failed,
-        warnings=(*_missing(arrays, metric_ids, scored), *cautions(ranked, main.questions)),
+        warnings=(*problems, *_incomplete(arrays, scored), *cautions(ranked, main.questions)),
     )
 
 
@@ -70,11 +82,11 @@ def _rankable(arrays: ScoreArrays, by: Metric, incomplete: Mapping[str, str]) ->
     return arrays.select(names), left_out
 
 
-def _scored_or_none(arrays: ScoreArrays, by: Metric, draws: int, seed: int) -> Scored | None:
-    try:
-        return score_metric(arrays, by, draws, seed)
-    except SapError:
-        return None
+def _with_values(arrays: ScoreArrays, metric: Metric) -> ScoreArrays:
+    """Without the strategies that have no value of this metric, unless none has."""
+    has_value = np.any(metric.contributions(arrays).usable, axis=1)
+    names = [name for name, has in zip(arrays.strategies, has_value, strict=True) if has]
+    return arrays.select(names or arrays.strategies)
 
 
 def _rows(main: Scored, comparison: Comparison, scored: Sequence[Scored]) -> tuple[RankRow, ...]:
@@ -90,22 +102,24 @@ def _rows(main: Scored, comparison: Comparison, scored: Sequence[Scored]) -> tup
             p_best=float(comparison.p_best[index]),
             p_value=comparison.p_values.get(int(index)),
             separable=comparison.separable(int(index)),
-            scores={name: by_strategy[main.strategies[index]] for name, by_strategy in intervals.items()},
+            scores={
+                name: by_strategy[main.strategies[index]]
+                for name, by_strategy in intervals.items()
+                if main.strategies[index] in by_strategy
+            },
             difference=None if index == comparison.leader else comparison.differences[index],
         )
         for index in order
     )
 
 
-def _missing(arrays: ScoreArrays, metric_ids: Sequence[str], scored: Mapping[str, Scored]) -> tuple[str, ...]:
-    """What is not on every question: questions that failed, and metrics without a value."""
+def _incomplete(arrays: ScoreArrays, scored: Mapping[str, Scored]) -> tuple[str, ...]:
+    """Metrics that are not on every question, because a response failed."""
     warnings = []
-    for name in metric_ids:
-        if name not in scored:
-            warnings.append(f"{name} is missing: too few questions have a value under every ranked strategy.")
-        elif scored[name].failed:
-            count = len(arrays.questions) - scored[name].questions
-            failures = ", ".join(f"{visible(strategy)} {failed}" for strategy, failed in scored[name].failed.items())
+    for name, each in scored.items():
+        if each.failed:
+            count = len(arrays.questions) - each.questions
+            failures = ", ".join(f"{visible(strategy)} {failed}" for strategy, failed in each.failed.items())
             warnings.append(
                 f"{count} of {len(arrays.questions)} questions are left out of {name}, because a response has no value "
                 f"({failures}). See the run's errors."

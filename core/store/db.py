@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.errors import NotFoundError, SapError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 30_000
 
 

@@ -148,3 +148,38 @@ CREATE TABLE scorers (
     PRIMARY KEY (host, boot, pid, pid_start)) STRICT, WITHOUT ROWID
 """,
     )
+
+
+@migrations()
+def m005_metrics(db: Database) -> None:
+    _run(
+        db,
+        """
+CREATE TABLE outcomes (
+    id INTEGER PRIMARY KEY, task INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE, model TEXT NOT NULL,
+    strategy INTEGER NOT NULL REFERENCES strategies ON DELETE CASCADE, seed INTEGER NOT NULL,
+    accuracy REAL NOT NULL CHECK (accuracy BETWEEN 0 AND 1), source TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL,
+    UNIQUE (task, model, strategy, seed)) STRICT;
+CREATE TABLE score_columns (
+    id INTEGER PRIMARY KEY, task INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE, name TEXT NOT NULL,
+    direction TEXT NOT NULL CHECK (direction IN ('lower', 'higher')), source TEXT NOT NULL DEFAULT '',
+    created_at REAL NOT NULL, UNIQUE (task, name)) STRICT;
+CREATE TABLE column_values (
+    score_column INTEGER NOT NULL REFERENCES score_columns ON DELETE CASCADE,
+    strategy INTEGER NOT NULL REFERENCES strategies ON DELETE CASCADE,
+    question INTEGER NOT NULL REFERENCES questions ON DELETE CASCADE, value REAL NOT NULL CHECK (abs(value) < 1e300),
+    PRIMARY KEY (score_column, strategy, question)) STRICT, WITHOUT ROWID;
+CREATE TABLE token_ends (
+    spec INTEGER NOT NULL REFERENCES specs, response BLOB NOT NULL, ends BLOB NOT NULL,
+    PRIMARY KEY (spec, response)) STRICT, WITHOUT ROWID;
+CREATE TABLE answer_checks (
+    response BLOB NOT NULL, gold TEXT NOT NULL, correct INTEGER, PRIMARY KEY (response, gold)) STRICT, WITHOUT ROWID;
+CREATE TABLE sampled_answers (
+    spec INTEGER NOT NULL REFERENCES specs, context BLOB NOT NULL, temperature REAL NOT NULL, number INTEGER NOT NULL,
+    text TEXT NOT NULL, finished INTEGER NOT NULL,
+    PRIMARY KEY (spec, context, temperature, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE rewards (
+    model TEXT NOT NULL, context BLOB NOT NULL, response BLOB NOT NULL, value REAL NOT NULL CHECK (abs(value) < 1e300),
+    PRIMARY KEY (model, context, response)) STRICT, WITHOUT ROWID
+""",
+    )

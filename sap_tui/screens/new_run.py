@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual import work
@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
 from core.jobs.gpu import gpus
-from core.metrics.registry import METRICS, default_metrics
+from core.metrics.registry import all_metrics, default_metrics
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, command_line, option
 from sap_tui.widgets.choices import Choices
@@ -56,7 +56,9 @@ class NewRunForm(Dialog[None]):
                 yield labelled("strategies", Static(self._what()))
                 yield from self._model_lines()
                 yield from self._precision_lines()
-                yield labelled("metrics", Choices(_same(METRICS), "metrics", chosen=default_metrics(), several=True))
+                yield labelled(
+                    "metrics", Choices(_same(all_metrics()), "metrics", chosen=default_metrics(), several=True)
+                )
                 yield self._sample_line()
                 yield labelled("options", Choices(EXTRAS, "extras", several=True))
                 yield Static(id="estimate", classes="remark")
@@ -215,5 +217,5 @@ class NewRunForm(Dialog[None]):
         self.app.run_started(int(json.loads(answer.stdout)["run"]))
 
 
-def _same(values: Sequence[str] | dict[str, Any]) -> list[tuple[str, str]]:
+def _same(values: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(value, value) for value in values]

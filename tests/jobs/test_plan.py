@@ -17,7 +17,7 @@ from core.jobs import token_ids
 from core.jobs.claim import StopWorkError, claim_run, release
 from core.jobs.work import Worker
 from core.metrics import nll
-from core.metrics.registry import METRICS
+from core.metrics.registry import all_metrics
 from core.rank import ranking_report
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import ScoringGroup
@@ -36,7 +36,7 @@ QUESTIONS = 24
 def three_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that needs the alone context too."""
     metric = replace(nll.METRIC, id="three_contexts", contexts=tuple(ContextKind))
-    monkeypatch.setitem(METRICS, metric.id, metric)
+    monkeypatch.setitem(all_metrics(), metric.id, metric)
 
 
 class RecordingEngine(FakeEngine):

@@ -134,7 +134,7 @@ async def test_a_run_without_a_metric_is_not_started(catalogue: Path, opened: Op
         await session.press("n")
         await session.until(lambda: isinstance(session.app.screen, NewRunForm))
         await session.focus("#metrics")
-        await session.press("space", "l", "l", "space", "l", "space")
+        await session.press("space", "l", "space", "l", "space")
         await session.until(lambda: "Choose a metric." in session.text())
         await session.focus("#model")
         await session.press("enter")

@@ -14,8 +14,8 @@ import pytest
 
 from core.domain import ContextKind, RankRow
 from core.errors import SapError, UsageError
-from core.metrics.base import ContextScores, ScoreArrays
-from core.metrics.registry import METRICS
+from core.metrics.base import ContextScores, Metric, ScoreArrays
+from core.metrics.registry import all_metrics, metric
 from core.stats.ranking import available_metrics, rank_strategies
 
 RECORD = Path(__file__).resolve().parents[2].parent / "shared" / "paper_record"
@@ -28,6 +28,10 @@ CANDIDATES = (
     "gpt4_style_in_context_examples",
 )
 WITH_SOLUTIONS = ("gsm8k", "math_algebra", "ecqa", "math_geometry")
+
+
+def metrics(*ids: str) -> tuple[Metric, ...]:
+    return tuple(metric(each) for each in ids)
 
 
 def arrays_of(
@@ -57,7 +61,7 @@ def by_strategy(rows: Sequence[RankRow]) -> dict[str, RankRow]:
 
 def test_clear_differences_are_decided() -> None:
     values = sampled({"worst": 2.0, "best": 0.5, "middle": 1.0})
-    ranking = rank_strategies(arrays_of(values), ["nll", "ppl"], "nll")
+    ranking = rank_strategies(arrays_of(values), metrics("nll", "ppl"), "nll")
     assert ranking.verdict == "decided"
     assert ranking.more_questions is None
     assert [(row.rank, row.rank_low, row.rank_high, row.strategy) for row in ranking.rows] == [
@@ -78,7 +82,7 @@ def test_clear_differences_are_decided() -> None:
 
 def test_differences_are_paired_and_point_from_the_leader() -> None:
     values = sampled({"best": 0.5, "other": 1.0})
-    row = rank_strategies(arrays_of(values), ["nll"], "nll").rows[1]
+    row = rank_strategies(arrays_of(values), metrics("nll"), "nll").rows[1]
     differences = np.array(values["other"]) - np.array(values["best"])
     assert row.difference is not None
     assert row.difference.value == pytest.approx(differences.mean())
@@ -88,7 +92,7 @@ def test_differences_are_paired_and_point_from_the_leader() -> None:
 
 
 def test_a_close_rival_makes_it_undecided_and_says_how_many_more() -> None:
-    ranking = rank_strategies(arrays_of(sampled({"far": 2.0, "first": 1.0, "close": 1.01})), ["nll"], "nll")
+    ranking = rank_strategies(arrays_of(sampled({"far": 2.0, "first": 1.0, "close": 1.01})), metrics("nll"), "nll")
     assert ranking.verdict == "undecided"
     rows = by_strategy(ranking.rows)
     assert rows["far"].separable
@@ -100,17 +104,19 @@ def test_a_close_rival_makes_it_undecided_and_says_how_many_more() -> None:
 
 def test_more_questions_really_decide() -> None:
     means = {"first": 1.0, "close": 1.03}
-    small = rank_strategies(arrays_of(sampled(means, 60, seed=1)), ["nll"], "nll")
+    small = rank_strategies(arrays_of(sampled(means, 60, seed=1)), metrics("nll"), "nll")
     assert small.verdict == "undecided"
     assert small.more_questions is not None
     # At the estimate itself the odds are even; at three times it is all but sure.
-    large = rank_strategies(arrays_of(sampled(means, 3 * (60 + small.more_questions), seed=1)), ["nll"], "nll")
+    large = rank_strategies(arrays_of(sampled(means, 3 * (60 + small.more_questions), seed=1)), metrics("nll"), "nll")
     assert large.verdict == "decided"
 
 
 def test_equal_strategies_share_the_place_in_the_order_given() -> None:
     values = sampled({"one": 1.0, "last": 3.0})
-    ranking = rank_strategies(arrays_of({"b": values["one"], "a": values["one"], "c": values["last"]}), ["nll"], "nll")
+    ranking = rank_strategies(
+        arrays_of({"b": values["one"], "a": values["one"], "c": values["last"]}), metrics("nll"), "nll"
+    )
     assert [(row.rank, row.strategy) for row in ranking.rows] == [(1, "b"), (1, "a"), (3, "c")]
     assert [row.p_best for row in ranking.rows] == [0.5, 0.5, 0.0]
     assert [(row.rank_low, row.rank_high) for row in ranking.rows] == [(1, 2), (1, 2), (3, 3)]
@@ -118,23 +124,23 @@ def test_equal_strategies_share_the_place_in_the_order_given() -> None:
 
 
 def test_a_single_strategy_decides_nothing() -> None:
-    ranking = rank_strategies(arrays_of(sampled({"only": 1.0})), ["nll"], "nll")
+    ranking = rank_strategies(arrays_of(sampled({"only": 1.0})), metrics("nll"), "nll")
     assert (ranking.verdict, ranking.more_questions) == ("undecided", None)
     assert (ranking.rows[0].rank, ranking.rows[0].p_best, ranking.rows[0].separable) == (1, 1.0, True)
 
 
 def test_higher_is_better_is_the_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
     values = sampled({"low": 1.0, "high": 1.05, "middle": 1.02})
-    lower = rank_strategies(arrays_of(values), ["nll"], "nll")
-    mirrored = METRICS["nll"].__class__(
+    lower = rank_strategies(arrays_of(values), metrics("nll"), "nll")
+    mirrored = all_metrics()["nll"].__class__(
         **{
-            **{name: getattr(METRICS["nll"], name) for name in METRICS["nll"].__slots__},
+            **{name: getattr(all_metrics()["nll"], name) for name in all_metrics()["nll"].__slots__},
             "direction": "higher",
             "numerator": lambda arrays: -arrays.mean_nll(ContextKind.PLAIN),
         }
     )
-    monkeypatch.setitem(METRICS, "nll", mirrored)
-    higher = rank_strategies(arrays_of(values), ["nll"], "nll")
+    monkeypatch.setitem(all_metrics(), "nll", mirrored)
+    higher = rank_strategies(arrays_of(values), metrics("nll"), "nll")
     for one, other in zip(lower.rows, higher.rows, strict=True):
         assert (one.strategy, one.rank_low, one.rank_high, one.p_best) == (
             other.strategy,
@@ -149,7 +155,7 @@ def test_a_failed_question_is_left_out_for_all_in_that_metric() -> None:
     values = sampled({"first": 1.0, "second": 1.5}, questions=40)
     values["second"][3] = math.nan
     values["second"][7] = 800.0
-    ranking = rank_strategies(arrays_of(values), ["nll", "ppl"], "ppl")
+    ranking = rank_strategies(arrays_of(values), metrics("nll", "ppl"), "ppl")
     kept = [index for index in range(40) if index not in (3, 7)]
     rows = by_strategy(ranking.rows)
     assert ranking.questions == rows["first"].n == 38
@@ -163,7 +169,7 @@ def test_a_failed_question_is_left_out_for_all_in_that_metric() -> None:
 
 def test_incomplete_and_unscored_strategies_have_no_rank() -> None:
     values = sampled({"first": 1.0, "second": 2.0, "partial": 0.1}) | {"failed": [math.nan] * 100}
-    ranking = rank_strategies(arrays_of(values), ["nll"], "nll", incomplete={"partial": "60 of 100 scored"})
+    ranking = rank_strategies(arrays_of(values), metrics("nll"), "nll", incomplete={"partial": "60 of 100 scored"})
     assert [row.strategy for row in ranking.rows] == ["first", "second"]
     assert ranking.left_out == {"partial": "60 of 100 scored", "failed": "no response has a value of nll"}
     assert ranking.questions == 100
@@ -173,35 +179,37 @@ def test_incomplete_and_unscored_strategies_have_no_rank() -> None:
 
 def test_a_metric_without_values_is_missing_and_the_others_come() -> None:
     arrays = arrays_of(sampled({"first": 1.0, "second": 2.0}), contexts=(ContextKind.PLAIN,))
-    ranking = rank_strategies(arrays, ["sap", "ppl"], "ppl")
+    ranking = rank_strategies(arrays, metrics("sap", "ppl"), "ppl")
     assert list(ranking.rows[0].scores) == ["ppl"]
     assert any(warning.startswith("sap is missing") for warning in ranking.warnings)
-    assert available_metrics(arrays, ["sap", "ppl", "nll"]) == ("ppl", "nll")
+    assert available_metrics(arrays, metrics("sap", "ppl", "nll")) == metrics("ppl", "nll")
     with pytest.raises(SapError, match="No strategy can be ranked by sap"):
-        rank_strategies(arrays, ["sap", "ppl"], "sap")
+        rank_strategies(arrays, metrics("sap", "ppl"), "sap")
 
 
 def test_what_cannot_be_ranked_says_why() -> None:
     values = {"first": [1.0, 1.0, math.nan], "second": [math.nan, 1.0, 1.0]}
     with pytest.raises(SapError, match="1 of 3 questions have a value of nll under every strategy"):
-        rank_strategies(arrays_of(values), ["nll"], "nll")
+        rank_strategies(arrays_of(values), metrics("nll"), "nll")
     with pytest.raises(UsageError, match="'ppl' is not a metric of this run"):
-        rank_strategies(arrays_of(values), ["nll"], "ppl")
+        rank_strategies(arrays_of(values), metrics("nll"), "ppl")
     with pytest.raises(SapError, match="first: waiting"):
-        rank_strategies(arrays_of(values), ["nll"], "nll", incomplete=dict.fromkeys(values, "waiting"))
+        rank_strategies(arrays_of(values), metrics("nll"), "nll", incomplete=dict.fromkeys(values, "waiting"))
 
 
 def test_seed_and_draws_reproduce() -> None:
     arrays = arrays_of(sampled({"first": 1.0, "second": 1.02}))
-    assert rank_strategies(arrays, ["nll"], "nll") == rank_strategies(arrays, ["nll"], "nll")
-    assert rank_strategies(arrays, ["nll"], "nll", seed=1) != rank_strategies(arrays, ["nll"], "nll")
-    coarse = rank_strategies(arrays, ["nll"], "nll", draws=10).rows[0].p_best
+    assert rank_strategies(arrays, metrics("nll"), "nll") == rank_strategies(arrays, metrics("nll"), "nll")
+    assert rank_strategies(arrays, metrics("nll"), "nll", seed=1) != rank_strategies(arrays, metrics("nll"), "nll")
+    coarse = rank_strategies(arrays, metrics("nll"), "nll", draws=10).rows[0].p_best
     assert coarse * 10 == pytest.approx(round(coarse * 10))
 
 
 def test_strategies_without_a_difference_are_seldom_decided() -> None:
     decided = [
-        rank_strategies(arrays_of(sampled({"a": 1.0, "b": 1.0, "c": 1.0}, 40, seed=seed)), ["ppl"], "ppl", draws=50)
+        rank_strategies(
+            arrays_of(sampled({"a": 1.0, "b": 1.0, "c": 1.0}, 40, seed=seed)), metrics("ppl"), "ppl", draws=50
+        )
         for seed in range(150)
     ]
     assert sum(ranking.verdict == "decided" for ranking in decided) <= 12
@@ -220,7 +228,7 @@ def test_strategies_without_a_difference_are_seldom_decided() -> None:
 )
 def test_warnings(means: dict[str, float], tokens: dict[str, float], questions: int, expected: str | None) -> None:
     values = {name: [mean] * questions for name, mean in means.items()}
-    warnings = rank_strategies(arrays_of(values, tokens), ["nll"], "nll").warnings
+    warnings = rank_strategies(arrays_of(values, tokens), metrics("nll"), "nll").warnings
     assert len(warnings) == (expected is not None)
     assert expected is None or expected in warnings[0]
 
@@ -228,7 +236,7 @@ def test_warnings(means: dict[str, float], tokens: dict[str, float], questions: 
 def test_a_hostile_name_is_made_visible_in_warnings_and_kept_in_rows() -> None:
     values = sampled({"\x1b]0;x\x07": 1.0, "b": 2.0}, questions=10)
     values["\x1b]0;x\x07"][0] = math.nan
-    ranking = rank_strategies(arrays_of(values), ["nll"], "nll")
+    ranking = rank_strategies(arrays_of(values), metrics("nll"), "nll")
     assert ranking.rows[0].strategy == "\x1b]0;x\x07"
     assert not any(character in warning for warning in ranking.warnings for character in "\x1b\x07")
 
@@ -260,7 +268,7 @@ def test_scores_equal_the_published_ones(published: dict[tuple[str, str], dict[s
     compared = 0
     for (target, task), strategies in published.items():
         values = {name: np.log(strategies[name][:50]).tolist() for name in candidates_of(task)}
-        for row in rank_strategies(arrays_of(values), ["sap"], "sap", draws=10).rows:
+        for row in rank_strategies(arrays_of(values), metrics("sap"), "sap", draws=10).rows:
             printed = float(expected[target, task, row.strategy, 0, 50]["value"])
             assert row.scores["sap"].value == pytest.approx(printed, rel=2e-5)
             compared += 1
@@ -274,7 +282,7 @@ def test_fifty_questions_pick_as_three_hundred_mostly(published: dict[tuple[str,
         values = {name: np.log(strategies[name]) for name in candidates_of(task)}
         whole = max(values, key=lambda name: (-np.exp(values[name]).mean(),))
         few = rank_strategies(
-            arrays_of({name: nll[:50].tolist() for name, nll in values.items()}), ["sap"], "sap", draws=10
+            arrays_of({name: nll[:50].tolist() for name, nll in values.items()}), metrics("sap"), "sap", draws=10
         )
         agrees = few.rows[0].strategy == whole
         agreeing += agrees
