@@ -180,6 +180,7 @@ CREATE TABLE sampled_answers (
     PRIMARY KEY (spec, context, temperature, number)) STRICT, WITHOUT ROWID;
 CREATE TABLE rewards (
     model TEXT NOT NULL, context BLOB NOT NULL, response BLOB NOT NULL, value REAL NOT NULL CHECK (abs(value) < 1e300),
-    PRIMARY KEY (model, context, response)) STRICT, WITHOUT ROWID
+    PRIMARY KEY (model, context, response)) STRICT, WITHOUT ROWID;
+ALTER TABLE run_strategies ADD COLUMN out TEXT NOT NULL DEFAULT ''
 """,
     )
