@@ -16,8 +16,9 @@ from typing import Any
 
 from core.domain import Run
 from core.jobs.claim import claim_run
-from core.jobs.scorer import load
-from core.jobs.submit import ScoreOptions, prepare_submission, queue
+from core.jobs.loading import load
+from core.jobs.options import ScoreOptions
+from core.jobs.submit import prepare_submission, queue
 from core.jobs.work import Worker
 from core.models import weights_digest
 from core.scoring.hf.engine import HuggingFaceEngine

@@ -96,6 +96,11 @@ class Strategy:
     updated_at: float = 0.0
 
 
+def response_digest(text: str) -> bytes:
+    """What a response's scores are known by."""
+    return digest("response", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A strategy's response to a question, byte for byte as imported."""
@@ -107,7 +112,7 @@ class Response:
 
     @property
     def digest(self) -> bytes:
-        return digest("response", self.text)
+        return response_digest(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,12 @@ class ScoreSpec:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> ScoreSpec:
+        values = json.loads(text)
+        values["template_options"] = tuple((name, value) for name, value in values["template_options"])
+        return ScoreSpec(**values)
 
     @property
     def digest(self) -> str:
@@ -194,7 +205,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
-    """One strategy's line of a ranking. `scores` maps metric ids to values with intervals."""
+    """One strategy's line of a ranking. `scores` maps metric ids to values with intervals.
+
+    The controls: `mean_tokens` of a response, `accuracy` is the share of responses with the gold answer, `same_family`
+    whether teacher and target model share a family; None where that is not known.
+    """
 
     rank: int
     rank_low: int
@@ -206,6 +221,9 @@ class RankRow:
     separable: bool
     scores: dict[str, Interval]
     difference: Interval | None = None
+    mean_tokens: float | None = None
+    accuracy: float | None = None
+    same_family: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +247,8 @@ class RunRequest:
     `samples` None means all. `example_choice` is rotation or usefulness, `example_orders` over how many orders of the
     examples scores are averaged, `prompt_template` the text of a template of the user's. `answered` limits the pool of
     examples to the answers to the run's first so many questions. `valid` is the TASK/STRATEGY of the trusted pairs,
-    `votes` and `vote_temperature` how the target model is sampled, `reward_model` a folder, `small_model_run` the run
+    `votes` and `vote_temperature` how the target model is sampled, `reward_model` a folder with its
+    weights digest, `small_model_run` the run
     whose model is the small one.
     """
 
@@ -256,6 +275,7 @@ class RunRequest:
     votes: int = 15
     vote_temperature: float = 1.1
     reward_model: str = ""
+    reward_model_digest: str = ""
     small_model_run: int | None = None
 
     def to_json(self) -> str:
@@ -331,11 +351,11 @@ class Run:
 
     @property
     def share_done(self) -> float:
-        """How much of the present phase is done, from 0 to 1: answered questions, else tokens to compute."""
+        """How much of the present phase is done, from 0 to 1: of scoring in tokens, of the others in their own units."""
         if self.state is RunState.DONE:
             return 1.0
         done, total = self.tokens_done, self.tokens_total
-        if self.phase == "predicting":
+        if self.phase != "scoring" and self.phase_total:
             done, total = self.phase_done, self.phase_total
         return min(1.0, done / total) if total else 0.0
 

@@ -9,12 +9,32 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 from core.errors import SapError
 
 DESCRIPTION = """\
 Which way of writing training responses fits your model best? sap-tui scores a small sample of every strategy under
 the target model and ranks them before any training. Without a verb it opens the app."""
+
+VERBS = {
+    "demo": {"demo"},
+    "catalogue": {"import", "predictions", "list"},
+    "strategy": {"strategy"},
+    "score": {"score"},
+    "runs": {"runs", "cancel", "pause", "resume"},
+    "rank": {"rank"},
+    "agree": {"agree"},
+    "report": {"report"},
+    "filtering": {"filter"},
+    "metrics": {"metrics"},
+    "columns": {"column"},
+    "outcomes": {"outcomes"},
+    "judge": {"judge"},
+    "machine": {"free", "paths", "doctor"},
+}
+"""The modules of sap_tui.commands, in the order of the help, with their verbs."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    parsed = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parsed = build_parser(arguments).parse_args(arguments)
     from core.settings import catalogue_path
 
     parsed.catalogue_option = parsed.catalogue
@@ -47,17 +68,16 @@ def _run(arguments: list[str] | None) -> int:
     return int(result)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; also what the README's help block is made from."""
-    from sap_tui.commands import catalogue, demo, machine, rank, runs, score, strategy
-
+def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line; of all verbs, or where the arguments hold one of those alone, which starts quicker."""
     parser = argparse.ArgumentParser(prog="sap-tui", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--catalogue", metavar="FILE", help="the catalogue to use (also SAP_TUI_CATALOGUE)")
     parser.add_argument("--version", action="version", version=f"sap-tui {_version()}")
     parser.set_defaults(run=_open_app)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (demo, catalogue, strategy, score, runs, rank, machine):
-        module.add_parsers(verbs)
+    named = [module for module, its_verbs in VERBS.items() if not its_verbs.isdisjoint(arguments)]
+    for module in named or VERBS:
+        import_module(f"sap_tui.commands.{module}").add_parsers(verbs)
     return parser
 
 

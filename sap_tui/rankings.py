@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from core.domain import Interval, Ranking, RankRow, Run
 from core.export.report import RankingReport
-from core.metrics.registry import metric
+from core.metrics.base import Metric, ScoreArrays
 from sap_tui.twin import ask, option
 
 
@@ -51,7 +51,7 @@ def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:
         model_digest=ranking["model"]["digest"],
         dtype=ranking["model"]["dtype"],
         quantization=ranking["model"]["quantization"],
-        metrics=tuple(metric(name) for name in run.request.metrics),
+        metrics=tuple(_metric(each) for each in ranking["metrics"]),
         ranking=Ranking(
             metric=ranking["metric"],
             verdict=ranking["verdict"],
@@ -63,7 +63,17 @@ def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:
             warnings=tuple(ranking["warnings"]),
         ),
         partial=ranking["partial"] or "",
+        notes=tuple(ranking["notes"]),
     )
+
+
+def _metric(declared: Mapping[str, Any]) -> Metric:
+    """A metric as far as it is shown; imported columns and plugins are not known to this process."""
+
+    def not_here(arrays: ScoreArrays) -> NoReturn:
+        raise NotImplementedError(f"{declared['id']} is computed by sap-tui rank")
+
+    return Metric(**declared, contexts=(), numerator=not_here)
 
 
 def _row(row: Mapping[str, Any]) -> RankRow:
@@ -78,6 +88,9 @@ def _row(row: Mapping[str, Any]) -> RankRow:
         separable=row["separable"],
         scores={metric: Interval(**interval) for metric, interval in row["scores"].items()},
         difference=None if row["difference"] is None else Interval(**row["difference"]),
+        mean_tokens=row["mean_tokens"],
+        accuracy=row["accuracy"],
+        same_family=row["same_family"],
     )
 
 

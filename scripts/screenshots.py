@@ -90,7 +90,8 @@ def make_catalogue(catalogue: Path) -> None:
 
 
 def queue(catalogue: Path, writer: object, samples: int) -> int:
-    from core.jobs.submit import ScoreOptions, prepare_submission
+    from core.jobs.options import ScoreOptions
+    from core.jobs.submit import prepare_submission
     from core.jobs.submit import queue as queue_submission
     from core.store.db import Writer, open_reader
 

@@ -1,4 +1,7 @@
-"""Write the README's generated parts (keys, command line) from the program itself; --check only compares."""
+"""Write the README's generated parts from the program itself.
+
+--check only compares; --demo runs the demo too, whose part a test of its own compares.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -26,10 +30,30 @@ def replaced(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
+def metrics_table() -> str:
+    from core.metrics.registry import own_metrics
+
+    rows = [
+        f"| `{each.id}` | {each.direction}{' ?' if each.contested else ''} | {each.description} | {each.source} |"
+        for each in own_metrics().values()
+    ]
+    return "\n".join(["| metric | better | what it is | source |", "|---|---|---|---|", *rows])
+
+
+def demo_table() -> str:
+    """How well each metric's pick did, the last paragraph that the demo prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        printed = output_of("sap_tui.cli", "--catalogue", f"{folder}/demo.db", "demo", "--plain")
+    return f"```\n{printed.rpartition(chr(10) * 2)[2]}\n```"
+
+
 def main() -> int:
     before = README.read_text(encoding="utf-8")
     after = replaced(before, "keys", output_of("sap_tui.keys"))
     after = replaced(after, "help", f"```\n{output_of('sap_tui.cli', '--help')}\n```")
+    after = replaced(after, "metrics", metrics_table())
+    if "--demo" in sys.argv[1:]:
+        after = replaced(after, "demo", demo_table())
     if "--check" in sys.argv[1:]:
         if before != after:
             print("README.md is out of date: python scripts/update_docs.py", file=sys.stderr)

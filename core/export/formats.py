@@ -54,8 +54,8 @@ def ranking_csv(report: RankingReport) -> str:
 
 
 def ranking_markdown(report: RankingReport) -> str:
-    """A heading, the verdict, a table with rounded values, what was left out and the warnings."""
-    titles = ["rank", "strategy", *(_title(metric) for metric in report.metrics), "P(best)", "n"]
+    """A heading, the verdict, a table with rounded values, what was left out, the warnings and the notes."""
+    titles = _display_titles(report)
     aligned = ["---:", ":---", *(["---:"] * (len(titles) - 2))]
     rows = [[escape_markdown(cell) for cell in _display_row(row, report)] for row in report.ranking.rows]
     table = [f"| {' | '.join(cells)} |" for cells in ([escape_markdown(title) for title in titles], aligned, *rows)]
@@ -66,7 +66,7 @@ def ranking_markdown(report: RankingReport) -> str:
 
 def ranking_latex(report: RankingReport) -> str:
     """A table for the booktabs package, values rounded; names beyond Latin letters need LuaLaTeX or XeLaTeX."""
-    titles = ["rank", "strategy", *(_title(metric) for metric in report.metrics), "P(best)", "n"]
+    titles = _display_titles(report)
     body = [_latex_row(_display_row(row, report)) for row in report.ranking.rows]
     caption = " ".join([f"{_heading(report)}.", verdict_sentence(report), *_notes(report)])
     lines = [
@@ -130,12 +130,28 @@ def _title(metric: Metric) -> str:
     return f"{metric.id} (95%)"
 
 
+def _display_titles(report: RankingReport) -> list[str]:
+    controls = [title for title, is_known in zip(("tokens", "right"), _known_controls(report), strict=True) if is_known]
+    return ["rank", "strategy", *(_title(metric) for metric in report.metrics), *controls, "P(best)", "n"]
+
+
+def _known_controls(report: RankingReport) -> tuple[bool, bool]:
+    """Whether any row has mean tokens, and an accuracy."""
+    rows = report.ranking.rows
+    return any(row.mean_tokens is not None for row in rows), any(row.accuracy is not None for row in rows)
+
+
 def _display_row(row: RankRow, report: RankingReport) -> list[str]:
     places = (
         f"{row.rank}" if row.rank_low == row.rank_high == row.rank else f"{row.rank} ({row.rank_low}-{row.rank_high})"
     )
     scores = [_display_score(row, metric) for metric in report.metrics]
-    return [places, row.strategy, *scores, f"{row.p_best:.2f}", f"{row.n}"]
+    shown = (
+        "-" if row.mean_tokens is None else f"{row.mean_tokens:.1f}",
+        "-" if row.accuracy is None else f"{row.accuracy:.0%}",
+    )
+    controls = [text for text, is_known in zip(shown, _known_controls(report), strict=True) if is_known]
+    return [places, row.strategy, *scores, *controls, f"{row.p_best:.2f}", f"{row.n}"]
 
 
 def _display_score(row: RankRow, metric: Metric) -> str:
@@ -149,7 +165,7 @@ def _display_score(row: RankRow, metric: Metric) -> str:
 def _notes(report: RankingReport) -> list[str]:
     partial = [f"Partial: {report.partial}."] if report.partial else []
     left_out = [f"Without a rank: {name} ({reason})." for name, reason in report.ranking.left_out.items()]
-    return [*partial, *left_out, *report.ranking.warnings]
+    return [*partial, *left_out, *report.ranking.warnings, *report.notes]
 
 
 def _latex_row(cells: list[str]) -> str:

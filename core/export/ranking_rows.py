@@ -6,8 +6,10 @@ from typing import Any
 
 from core.domain import Interval, RankRow
 from core.export.report import RankingReport
+from core.metrics.base import Metric
 
 LEADING_COLUMNS = ("rank", "rank_low", "rank_high", "strategy", "n", "p_best")
+CONTROL_COLUMNS = ("mean_tokens", "accuracy", "same_family")
 
 
 def ranking_object(report: RankingReport) -> dict[str, Any]:
@@ -31,6 +33,19 @@ def ranking_object(report: RankingReport) -> dict[str, Any]:
         "left_out": ranking.left_out,
         "failed": ranking.failed,
         "partial": report.partial or None,
+        "notes": list(report.notes),
+        "metrics": [_metric_object(metric) for metric in report.metrics],
+    }
+
+
+def _metric_object(metric: Metric) -> dict[str, Any]:
+    return {
+        "id": metric.id,
+        "label": metric.label,
+        "direction": metric.direction,
+        "decimals": metric.decimals,
+        "description": metric.description,
+        "source": metric.source,
     }
 
 
@@ -46,6 +61,9 @@ def _strategy_object(row: RankRow) -> dict[str, Any]:
         "p_value": row.p_value,
         "separable": row.separable,
         "difference": None if row.difference is None else _interval_object(row.difference),
+        "mean_tokens": row.mean_tokens,
+        "accuracy": row.accuracy,
+        "same_family": row.same_family,
     }
 
 
@@ -54,15 +72,17 @@ def _interval_object(interval: Interval) -> dict[str, float]:
 
 
 def table_columns(report: RankingReport) -> list[str]:
-    """Column names: six of the rank, then three of every metric of the run."""
+    """Column names: six of the rank, then three of every metric shown, then the controls."""
     ids = [metric.id for metric in report.metrics]
-    return [*LEADING_COLUMNS, *(column for name in ids for column in (name, f"{name}_low", f"{name}_high"))]
+    scores = (column for name in ids for column in (name, f"{name}_low", f"{name}_high"))
+    return [*LEADING_COLUMNS, *scores, *CONTROL_COLUMNS]
 
 
 def table_row(row: RankRow, report: RankingReport) -> list[str | int | float | None]:
-    """The cells under `table_columns`; None where the strategy has no score of a metric."""
+    """The cells under `table_columns`; None where the strategy has no score of a metric or a control is not known."""
     cells: list[str | int | float | None] = [row.rank, row.rank_low, row.rank_high, row.strategy, row.n, row.p_best]
     for metric in report.metrics:
         interval = row.scores.get(metric.id)
         cells += [None] * 3 if interval is None else [interval.value, interval.low, interval.high]
-    return cells
+    same_family = None if row.same_family is None else str(row.same_family).lower()
+    return [*cells, row.mean_tokens, row.accuracy, same_family]

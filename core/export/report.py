@@ -12,7 +12,8 @@ from core.metrics.base import Metric
 class RankingReport:
     """The ranking of a run; `metrics` are the run's, in the order of the columns.
 
-    `partial` says how far an unfinished run is and is empty for a finished one.
+    `partial` says how far an unfinished run is and is empty for a finished one. `notes` are what else is worth knowing,
+    without being a warning.
     """
 
     run: int
@@ -24,3 +25,4 @@ class RankingReport:
     metrics: tuple[Metric, ...]
     ranking: Ranking
     partial: str = ""
+    notes: tuple[str, ...] = ()

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from core.domain import ContextKind, Prediction, Question, RunRequest
+from core.jobs.loading import load_encoder
 from core.jobs.plan_run import Plan, make_plan
 from core.jobs.pool import generated_pool, stored
-from core.jobs.samples import Contexts, Scope, samples_of
-from core.jobs.scorer import load_encoder
+from core.jobs.predict import own_answers
+from core.jobs.samples import Contexts, Scope, samples_of, valid_strategy
 from core.jobs.submit import Submission
 from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
@@ -43,12 +44,16 @@ class Estimate:
 
 def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
     """Plan the run without storing anything; loads the tokenizer, not the weights."""
-    request, scope = submission.request, Scope(submission.strategies, submission.questions)
+    request, scope = (
+        submission.request,
+        Scope(submission.strategies, submission.questions, valid_strategy(reader, submission.request.valid)),
+    )
     row = reader.execute("SELECT id FROM specs WHERE digest = ?", (submission.spec.digest,)).fetchone()
     spec = None if row is None else int(row[0])
     pool, missing = _pool(reader, submission, spec, scope)
     ids = TokenIds(cache(lambda: load_encoder(request)))
-    plan = make_plan(reader, spec, request, scope, Contexts(request, pool), ids)
+    own_answer = own_answers(reader, spec, submission.task, submission.target.weights_digest)
+    plan = make_plan(reader, spec, request, scope, Contexts(request, pool), ids, own_answer)
     return Estimate(
         strategies=len(scope.strategies),
         questions=len(scope.questions),
@@ -74,7 +79,8 @@ def _pool(
     imported = imported_pool(reader, submission.task, submission.target.weights_digest)
     if imported:
         return imported, 0
-    questions: list[Question] = [question_by_id(reader, number) for number in scope.questions]
+    asked = scope.questions[: submission.request.answered]
+    questions: list[Question] = [question_by_id(reader, number) for number in asked]
     missing = sum(spec is None or stored(reader, spec, question) is None for question in questions)
     if spec is not None and not missing:
         return generated_pool(reader, spec, submission.request, questions).predictions, 0

@@ -10,17 +10,21 @@ equal an uninterrupted one bit for bit.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from core.domain import ContextKind, RunRequest
+from core.domain import ContextKind, Response, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, update_claimed
-from core.jobs.samples import Contexts, QuestionSamples, Scope, samples_of
+from core.jobs.samples import TARGET_ITSELF, Contexts, OwnAnswer, QuestionSamples, Scope, samples_of, valid_samples
 from core.jobs.token_ids import TokenIds
-from core.metrics.registry import contexts_needed
+from core.metrics.base import Input
+from core.metrics.registry import contexts_needed, inputs_needed
 from core.scoring.plan import GroupSize, pack
 from core.scoring.prompts import context_digest
+from core.stats.sequential import look_sizes
 from core.store.db import Writer
 from core.store.runs import add_event
 from core.store.scores import existing_pairs
@@ -48,6 +52,7 @@ class PlannedGroup:
 
     items: list[list[PlannedItem]]
     size: GroupSize
+    stage: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class PlannedChunk:
 
     tokens: int
     is_part: bool
+    stage: int
 
 
 @dataclass(slots=True)
@@ -76,21 +82,32 @@ class Plan:
 
     def divide(self, budget: int) -> list[PlannedChunk]:
         """Put the groups into chunks of at most `budget` tokens and tell every item its chunk."""
-        rows = pack([group.size for group in self.groups], budget)
-        for number, row in enumerate(rows):
+        chunks: list[PlannedChunk] = []
+        for stage, groups in groupby(self.groups, key=lambda group: group.stage):
+            chunks += self._divide_stage(stage, list(groups), budget, len(chunks))
+        return chunks
+
+    def _divide_stage(
+        self, stage: int, groups: Sequence[PlannedGroup], budget: int, first: int
+    ) -> Iterator[PlannedChunk]:
+        for number, row in enumerate(pack([group.size for group in groups], budget), start=first):
             for part in row:
                 for place in part.responses:
-                    for item in self.groups[part.group].items[place]:
+                    for item in groups[part.group].items[place]:
                         item.chunk = number
-        return [PlannedChunk(sum(part.tokens for part in row), not row[0].is_whole) for row in rows]
+            yield PlannedChunk(sum(part.tokens for part in row), not row[0].is_whole, stage)
 
 
 class Planner:
-    """Plans the questions of a run one after another. `spec` is None while it has no row."""
+    """Plans the questions of a run one after another. `spec` is None while it has no row.
+
+    `stage` numbers the questions between two looks of a run that ends when it is decided: no chunk reaches over a look.
+    """
 
     def __init__(
         self, reader: sqlite3.Connection, spec: int | None, request: RunRequest, contexts: Contexts, ids: TokenIds
     ) -> None:
+        self.stage = 0
         self._reader = reader
         self._spec = spec
         self._kinds = contexts_needed(request.metrics)
@@ -100,33 +117,47 @@ class Planner:
         self._alone_counted = False
         self.plan = Plan()
 
-    def add(self, samples: QuestionSamples) -> None:
-        """Raises RunError where the chat template refuses the question."""
-        digests = [response.digest for response in samples.responses]
+    def add(self, samples: QuestionSamples, own_answer: str | None = None) -> None:
+        """Plan every context of a question, the plain one with the target model's own answer where one is given.
+
+        Raises RunError where the chat template refuses the question.
+        """
         for kind in self._kinds:
-            try:
-                turns = self._contexts.turns(samples.question, kind)
-            except SapError as error:
-                self._fail(samples, kind, digests, error.message)
-                continue
+            self._add_kind(samples, kind, own_answer if kind is ContextKind.PLAIN else None)
+
+    def add_valid(self, samples: QuestionSamples) -> None:
+        """Plan a trusted pair."""
+        self._add_kind(samples, ContextKind.PLAIN)
+
+    def _add_kind(self, samples: QuestionSamples, kind: ContextKind, own_answer: str | None = None) -> None:
+        responses = samples.responses
+        if own_answer is not None:
+            responses = (*responses, Response(0, TARGET_ITSELF, samples.question.id, own_answer))
+        try:
+            contexts = self._contexts.of(samples.question, kind)
+        except SapError as error:
+            self._fail(responses, kind, error.message)
+            return
+        for turns in contexts:
             context = context_digest(turns)
-            missing = self._add_items(samples, kind, context, digests)
+            missing = self._add_items(responses, kind, context)
             if missing:
                 self._place(missing, len(self._ids.context(context, turns)))
 
-    def _fail(self, samples: QuestionSamples, kind: ContextKind, digests: list[bytes], why: str) -> None:
+    def _fail(self, responses: Sequence[Response], kind: ContextKind, why: str) -> None:
         self.plan.items += (
-            PlannedItem(response.strategy, response.question, kind, b"", digest, "error", "no_examples", why)
-            for response, digest in zip(samples.responses, digests, strict=True)
+            PlannedItem(each.strategy, each.question, kind, b"", each.digest, "error", "no_examples", why)
+            for each in responses
         )
 
     def _add_items(
-        self, samples: QuestionSamples, kind: ContextKind, context: bytes, digests: list[bytes]
+        self, responses: Sequence[Response], kind: ContextKind, context: bytes
     ) -> list[tuple[PlannedItem, str]]:
         """Add an item for every response; returns those without a score, each with its text."""
+        digests = [response.digest for response in responses]
         existing = {} if self._spec is None else existing_pairs(self._reader, self._spec, context, digests)
         missing = []
-        for response, digest in zip(samples.responses, digests, strict=True):
+        for response, digest in zip(responses, digests, strict=True):
             item = PlannedItem(response.strategy, response.question, kind, context, digest, "planned")
             if not response.text:
                 item.state, item.code, item.detail = "error", "empty", "the response is empty"
@@ -153,7 +184,7 @@ class Planner:
         if new[0][0].kind is ContextKind.ALONE:
             context_tokens = 0 if self._alone_counted else context_tokens
             self._alone_counted = True
-        self.plan.groups.append(PlannedGroup(new, GroupSize(context_tokens, responses)))
+        self.plan.groups.append(PlannedGroup(new, GroupSize(context_tokens, responses), self.stage))
 
     def _fits(self, item: PlannedItem, text: str, context_tokens: int) -> bool:
         """Count the tokens; what does not fit the model becomes that sample's error, never a shortened text."""
@@ -173,14 +204,23 @@ def make_plan(
     scope: Scope,
     contexts: Contexts,
     ids: TokenIds,
-    on_question: Callable[[], None] | None = None,
+    own_answer: OwnAnswer,
+    on_question: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Plan a run; the encoder is asked for only when something is left to score. `spec` is None while it has no row."""
+    """Plan a run; the encoder is asked for only when something is left to score. `spec` is None while it has no row.
+
+    The trusted pairs come first: a run that ends when it is decided needs them from the first look on.
+    """
     planner = Planner(reader, spec, request, contexts, ids)
-    for samples in samples_of(reader, scope):
-        planner.add(samples)
-        if on_question:
-            on_question()
+    wants_own = Input.OWN_NLL in inputs_needed(request.metrics)
+    looks = look_sizes(len(scope.questions)) if request.until_decided else ()
+    for samples in valid_samples(reader, scope):
+        planner.add_valid(samples)
+        on_question()
+    for place, samples in enumerate(samples_of(reader, scope)):
+        planner.stage = bisect_right(looks, place)
+        planner.add(samples, own_answer(samples.question) if wants_own else None)
+        on_question()
     return planner.plan
 
 
@@ -199,8 +239,8 @@ def store_plan(writer: Writer, claim: Claim, plan: Plan, budget: int) -> None:
             _rows(claim.run, plan),
         )
         connection.executemany(
-            "INSERT INTO chunks (run, number, tokens, is_part) VALUES (?, ?, ?, ?)",
-            [(claim.run, number, chunk.tokens, chunk.is_part) for number, chunk in enumerate(chunks)],
+            "INSERT INTO chunks (run, number, tokens, is_part, stage) VALUES (?, ?, ?, ?, ?)",
+            [(claim.run, number, chunk.tokens, chunk.is_part, chunk.stage) for number, chunk in enumerate(chunks)],
         )
         left = plan.count("planned")
         text = f"plan: {left} to score in {len(chunks)} chunks, {reused} scored already, {failed} cannot be scored"

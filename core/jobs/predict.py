@@ -2,117 +2,96 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Sequence
 
-from core.domain import Prediction, Question, Run
-from core.jobs.claim import Claim, beat, update_claimed
+from core.domain import Prediction, Question
 from core.jobs.pool import generated_pool, stored
-from core.jobs.samples import Scope
+from core.jobs.samples import OwnAnswer, Scope
+from core.jobs.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
-from core.scoring.protocol import Engine, Generation
+from core.scoring.protocol import Generation
 from core.store.catalogue import questions_of, task_by_name
-from core.store.db import Writer
 from core.store.generations import imported_pool, insert_generation
-from core.store.runs import add_event
 
 MAX_NEW_TOKENS = 512
 FURTHER_AT_ONCE = 16
-COMMIT_SECONDS = 0.5
 
 
 class Predictor:
-    """Fills the pool of in-context examples of one run."""
+    """Has the target model answer questions of one run's task."""
 
-    def __init__(
-        self, writer: Writer, claim: Claim, run: Run, engine: Callable[[], Engine], on_step: Callable[[], None]
-    ) -> None:
-        self._writer = writer
-        self._claim = claim
-        self._run = run
-        self._engine = engine
-        self._on_step = on_step
+    def __init__(self, work: RunWork) -> None:
+        self._work = work
+        self._run = work.run
 
     def pool(self, scope: Scope) -> list[Prediction]:
-        """Imported predictions, else generated ones in task order (methods: initial predictions).
+        """The pool of in-context examples: imported predictions, else generated ones in task order.
 
-        The scored questions are answered first, further ones only until K + 1 answers pass the filter.
+        The scored questions are answered first, further ones only until K + 1 answers pass the filter (methods:
+        initial predictions); with `answered` the first so many of the scored ones are enough.
         """
-        reader, run = self._writer.connection, self._run
+        reader, run = self._work.reader, self._run
         task = task_by_name(reader, run.task).id
         imported = imported_pool(reader, task, run.weights_digest)
         if imported:
             return imported
-        everything, wanted = list(questions_of(reader, task)), set(scope.questions)
+        everything, wanted = list(questions_of(reader, task)), set(scope.questions[: run.request.answered])
         asked = [question for question in everything if question.id in wanted]
         further = [question for question in everything if question.id not in wanted]
-        self._generate(asked)
+        self.answer(asked)
         passed = len(generated_pool(reader, run.spec, run.request, asked).predictions)
         while further and passed <= run.request.examples:
             batch, further = further[:FURTHER_AT_ONCE], further[FURTHER_AT_ONCE:]
-            self._generate(batch)
+            self.answer(batch)
             asked += batch
             passed += len(generated_pool(reader, run.spec, run.request, batch).predictions)
         pool = generated_pool(reader, run.spec, run.request, asked)
-        with self._writer.transaction() as connection:
-            for level, text in pool.lines(run.request):
-                add_event(connection, run.id, level, text)
+        for level, text in pool.lines(run.request):
+            self._work.say(level, [text])
         return pool.predictions
 
-    def _generate(self, questions: Sequence[Question]) -> None:
-        missing = [
-            question for question in questions if stored(self._writer.connection, self._run.spec, question) is None
-        ]
+    def answer_all(self, scope: Scope) -> None:
+        """Every question of the run, where no predictions were imported."""
+        task = task_by_name(self._work.reader, self._run.task).id
+        if not imported_pool(self._work.reader, task, self._run.weights_digest):
+            wanted = set(scope.questions)
+            self.answer([question for question in questions_of(self._work.reader, task) if question.id in wanted])
+
+    def answer(self, questions: Sequence[Question]) -> None:
+        """Generate the answers that are not stored yet."""
+        missing = [question for question in questions if stored(self._work.reader, self._run.spec, question) is None]
         if not missing:
             return
-        engine = self._engine()
+        engine = self._work.engine()
         ready = len(questions) - len(missing)
-        beat(self._writer, self._claim, phase="predicting", phase_done=ready, phase_total=len(questions))
+        self._work.begin("predicting", ready, len(questions))
         contexts = []
         for question in missing:
-            self._on_step()
+            self._work.on_step()
             contexts.append(engine.encode_context(question.turns))
-        answers = AnswerStore(self._writer, self._claim, self._run, missing, ready)
+
+        def store(connection: sqlite3.Connection, answers: Sequence[tuple[int, Generation]]) -> None:
+            for index, answer in answers:
+                digest = context_digest(missing[index].turns)
+                insert_generation(connection, self._run.spec, digest, answer.text, answer.token_ids, answer.finished)
+
+        answers = BatchStore(self._work, ready, store)
         try:
-            notes = engine.generate(contexts, MAX_NEW_TOKENS, answers.add, self._on_step)
+            notes = engine.generate(contexts, MAX_NEW_TOKENS, answers.add, self._work.on_step)
         finally:
             answers.commit()
-        if notes:
-            with self._writer.transaction() as connection:
-                for note in notes:
-                    add_event(connection, self._run.id, "warning", note)
+        self._work.say("warning", notes)
 
 
-class AnswerStore:
-    """Stores answers as they come, with the run's progress; quick ones share a commit.
+def own_answers(reader: sqlite3.Connection, spec: int | None, task: int, weights_digest: str) -> OwnAnswer:
+    """The target model's own prediction for a question: the imported one where any were imported, else the generated."""
+    imported = {each.question: each.text for each in imported_pool(reader, task, weights_digest)}
 
-    The first are committed at once: every attempt that answers anything makes progress.
-    """
+    def answer(question: Question) -> str | None:
+        if imported or spec is None:
+            return imported.get(question.id)
+        generated = stored(reader, spec, question)
+        return None if generated is None else generated.text
 
-    def __init__(self, writer: Writer, claim: Claim, run: Run, questions: Sequence[Question], ready: int) -> None:
-        self._writer = writer
-        self._claim = claim
-        self._run = run
-        self._questions = questions
-        self._ready = ready
-        self._open: list[tuple[int, Generation]] = []
-        self._committed = -math.inf
-
-    def add(self, answers: Sequence[tuple[int, Generation]]) -> None:
-        """Raises LostClaimError where somebody else owns the run now."""
-        self._open += answers
-        if time.monotonic() - self._committed >= COMMIT_SECONDS:
-            self.commit()
-
-    def commit(self) -> None:
-        if not self._open:
-            return
-        with self._writer.transaction() as connection:
-            self._ready += len(self._open)
-            update_claimed(connection, self._claim, phase_done=self._ready, barren=0)
-            for index, answer in self._open:
-                digest = context_digest(self._questions[index].turns)
-                insert_generation(connection, self._run.spec, digest, answer.text, answer.token_ids, answer.finished)
-        self._open = []
-        self._committed = time.monotonic()
+    return answer

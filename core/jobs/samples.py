@@ -3,66 +3,109 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.domain import ContextKind, Prediction, Question, Response, RunRequest, Turn
-from core.scoring.prompts import ALONE, in_context_examples, load_template, self_aligned_turns
+from core.scoring.prompts import ALONE, in_context_examples, load_template, orders_of, self_aligned_turns
 from core.store.catalogue import question
+
+OwnAnswer = Callable[[Question], str | None]
+"""The target model's own prediction for a question; None where there is none."""
+
+TARGET_ITSELF = 0
+"""The strategy of planned items that are the target model's own predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The strategies and questions of a run in their orders, as row numbers."""
+    """The strategies and questions of a run in their orders, as row numbers; `valid` is the trusted pairs' strategy."""
 
     strategies: tuple[int, ...]
     questions: tuple[int, ...]
+    valid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSamples:
-    """One question and the responses of the run's strategies to it, in their order."""
+    """One question and responses to it: those of the run's strategies in their order."""
 
     question: Question
     responses: tuple[Response, ...]
 
 
-def scope_of(reader: sqlite3.Connection, run: int) -> Scope:
+def scope_of(reader: sqlite3.Connection, run: int, valid: str = "") -> Scope:
+    """`valid` is the TASK/STRATEGY of the run's request."""
     strategies = reader.execute("SELECT strategy FROM run_strategies WHERE run = ? ORDER BY position", (run,))
     questions = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,))
-    return Scope(tuple(row[0] for row in strategies), tuple(row[0] for row in questions))
+    chosen = tuple(row[0] for row in strategies), tuple(row[0] for row in questions)
+    return Scope(*chosen, valid=valid_strategy(reader, valid))
+
+
+def valid_strategy(reader: sqlite3.Connection, valid: str) -> int | None:
+    """The strategy that TASK/STRATEGY names; None where there is none."""
+    row = reader.execute(
+        "SELECT strategies.id FROM strategies JOIN tasks ON tasks.id = strategies.task"
+        " WHERE tasks.name || '/' || strategies.name = ? AND deleted_at IS NULL",
+        (valid,),
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def samples_of(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:
-    """The scope's questions in task order with their responses."""
+    """The scope's questions in its order with their responses."""
     for number in scope.questions:
-        yield question_samples(reader, scope, number)
+        yield question_samples(reader, scope.strategies, number)
 
 
-def question_samples(reader: sqlite3.Connection, scope: Scope, number: int) -> QuestionSamples:
-    marks = ",".join("?" * len(scope.strategies))
+def valid_samples(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:
+    """The trusted pairs in task order, without those that the run scores anyway."""
+    if scope.valid is None:
+        return
+    rows = reader.execute(
+        "SELECT questions.id FROM responses JOIN questions ON questions.id = responses.question"
+        " WHERE responses.strategy = ? ORDER BY questions.position",
+        (scope.valid,),
+    ).fetchall()
+    scored = set(scope.questions) if scope.valid in scope.strategies else set()
+    for row in rows:
+        if row[0] not in scored:
+            yield question_samples(reader, (scope.valid,), row[0])
+
+
+def question_samples(reader: sqlite3.Connection, strategies: Sequence[int], number: int) -> QuestionSamples:
+    marks = ",".join("?" * len(strategies))
     rows = reader.execute(
         f"SELECT id, strategy, question, text FROM responses WHERE question = ? AND strategy IN ({marks})",
-        (number, *scope.strategies),
+        (number, *strategies),
     )
     by_strategy = {row["strategy"]: Response(*row) for row in rows}
-    responses = tuple(by_strategy[strategy] for strategy in scope.strategies if strategy in by_strategy)
+    responses = tuple(by_strategy[strategy] for strategy in strategies if strategy in by_strategy)
     return QuestionSamples(question(reader, number), responses)
 
 
 class Contexts:
-    """Builds the turns that a response is scored behind (methods: contexts, rotation)."""
+    """Builds the turns that a response is scored behind (methods: contexts, rotation).
+
+    With `example_choice` usefulness the pool holds the most useful predictions first, and every question takes those.
+    """
 
     def __init__(self, request: RunRequest, pool: Sequence[Prediction]) -> None:
         self._pool = pool
-        self._examples = request.examples
-        self._template = load_template()
+        self._request = request
+        self._template = load_template(request.prompt_template)
 
-    def turns(self, question: Question, kind: ContextKind) -> tuple[Turn, ...]:
-        """Raises SapError when the self-aligned context has no example to show."""
+    def of(self, question: Question, kind: ContextKind) -> list[tuple[Turn, ...]]:
+        """The contexts of this kind: one, or one for every order of the examples that scores are averaged over.
+
+        Raises SapError when a self-aligned context has no example to show.
+        """
         if kind is ContextKind.PLAIN:
-            return question.turns
+            return [question.turns]
         if kind is ContextKind.ALONE:
-            return ALONE
-        examples = in_context_examples(question.position, question.id, self._pool, self._examples)
-        return self_aligned_turns(question.turns, examples, self._template)
+            return [ALONE]
+        before_the_first = -1
+        position = before_the_first if self._request.example_choice == "usefulness" else question.position
+        examples = in_context_examples(position, question.id, self._pool, self._request.examples)
+        orders = orders_of(examples, self._request.example_orders)
+        return [self_aligned_turns(question.turns, order, self._template) for order in orders]

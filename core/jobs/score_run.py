@@ -146,12 +146,15 @@ class ChunkScorer:
         assert changed == len(results), "a sample was scored twice"
 
 
-def open_chunks(reader: sqlite3.Connection, run: int) -> list[Chunk]:
-    """The run's chunks without results, in their order."""
+def open_chunks(reader: sqlite3.Connection, run: int) -> dict[int, list[Chunk]]:
+    """The run's chunks without results in their order, by stage."""
     rows = reader.execute(
-        "SELECT number, tokens, is_part FROM chunks WHERE run = ? AND fence IS NULL ORDER BY number", (run,)
+        "SELECT number, tokens, is_part, stage FROM chunks WHERE run = ? AND fence IS NULL ORDER BY number", (run,)
     )
-    return [Chunk(row[0], row[1], bool(row[2])) for row in rows]
+    stages: dict[int, list[Chunk]] = {}
+    for row in rows:
+        stages.setdefault(row[3], []).append(Chunk(row[0], row[1], bool(row[2])))
+    return stages
 
 
 def _outcome(score: TokenScores | SampleError) -> tuple[str, str, str]:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
 
-from core.domain import Run, RunRequest, RunState
+from core.domain import Run, RunState
 from core.errors import SapError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
+from core.jobs.loading import load, prepare_environment
 from core.jobs.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
 from core.jobs.work import Worker
-from core.models import is_stand_in
-from core.scoring.protocol import Encoder, Engine, EngineSettings
+from core.scoring.protocol import Engine
 from core.settings import settings_or_defaults
 from core.store.db import Writer
 from core.store.runs import run_by_id, unfinished_runs
@@ -131,45 +131,6 @@ class Scorer:
 
 def _is_due(run: Run) -> bool:
     return run.state is RunState.QUEUED and run.want == "run" and run.shown != "waiting"
-
-
-def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
-    """Load the run's target model. Raises RunError when it cannot be used, MemoryError when it does not fit."""
-    if is_stand_in(run.request.path):
-        from core.scoring.fake import FakeEngine
-
-        return FakeEngine()
-    from core.scoring.hf.load import load_engine
-
-    return load_engine(engine_settings(run.request), on_phase)
-
-
-def load_encoder(request: RunRequest) -> Encoder:
-    """The tokenizer side of a target model, without its weights."""
-    if is_stand_in(request.path):
-        from core.scoring.fake import FakeEngine
-
-        return FakeEngine()
-    from core.scoring.hf import load
-
-    prepare_environment()
-    return load.load_encoder(engine_settings(request))
-
-
-def engine_settings(request: RunRequest) -> EngineSettings:
-    return EngineSettings(
-        path=request.path, device=request.device, dtype=request.dtype, quantization=request.quantization,
-        adapter=request.adapter, system=request.system, template_options=request.template_options,
-        control_tokens=request.control_tokens,
-    )  # fmt: skip
-
-
-def prepare_environment() -> None:
-    """Must come before torch is imported: its spinning threads would starve every other process on the machine."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def main(arguments: list[str]) -> int:

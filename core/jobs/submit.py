@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import random
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.domain import RunRequest, ScoreSpec, Target
-from core.errors import NotFoundError, SapError, UsageError
+from core.errors import NotFoundError, SapError
 from core.jobs.gpu import choose_device, gpus
+from core.jobs.options import ScoreOptions, check_inputs, check_options
 from core.jobs.scorers import gpu_with_model
-from core.metrics.registry import default_metrics, metric
+from core.metrics.registry import default_metrics
 from core.model_memory import memory_need
 from core.models import find_target, stored_dtype
 from core.store.catalogue import strategies as strategies_of
@@ -19,30 +20,8 @@ from core.store.catalogue import task_by_name
 from core.store.db import Writer
 from core.store.runs import choose_questions, create_run
 
-QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreOptions:
-    """What `score` and the new-run form take; names as on the command line."""
-
-    task: str
-    model: str
-    strategies: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    samples: int | None = 50
-    seed: int | None = None
-    examples: int = 2
-    quantization: str = "none"
-    dtype: str = "auto"
-    device: str = "auto"
-    revision: str = ""
-    adapter: str = ""
-    system: str | None = None
-    template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
-    answer_filter: bool = True
-    download: bool = False
+FIRST_ANSWERED = 32
+"""So many answers make the pool of examples of a run that ends when it is decided; nobody knows how far it will go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +38,15 @@ class Submission:
 
 def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Submission:
     """Find and check everything that a run needs. Raises SapError in the words of what is wrong."""
-    _check(options)
+    check_options(options)
     task = task_by_name(reader, options.task)
     chosen = _chosen_strategies(reader, options)
-    questions = choose_questions(reader, chosen, options.samples, options.seed)
+    questions = _questions(reader, options, chosen)
+    check_inputs(reader, options)
     target = find_target(options.model, revision=options.revision, adapter=options.adapter, download=options.download)
     device = _best_device(options, target) if options.device == "auto" else options.device
     request = _request(options, target, device)
-    spec = ScoreSpec(
-        weights_digest=target.weights_digest,
-        quantization=request.quantization,
-        dtype=request.dtype,
-        revision=target.revision,
-        adapter_digest=target.adapter_digest,
-        chat_template_digest=target.chat_template_digest,
-        template_options=request.template_options,
-        system=request.system,
-        control_tokens=request.control_tokens,
-    )
+    spec = _spec(request, target)
     if options.device == "auto":
         request = replace(request, device=gpu_with_model(reader, spec, request) or device)
     return Submission(task.id, request, target, spec, tuple(chosen), tuple(questions))
@@ -99,19 +69,13 @@ def queue(writer: Writer, submission: Submission, *, held: bool = False) -> int:
     return run
 
 
-def _check(options: ScoreOptions) -> None:
-    for metric_id in options.metrics:
-        metric(metric_id)
-    if options.quantization not in QUANTIZATIONS:
-        raise UsageError(f"There is no quantization {options.quantization!r}.", f"One of: {', '.join(QUANTIZATIONS)}.")
-    if options.dtype not in DTYPES:
-        raise UsageError(f"There is no dtype {options.dtype!r}.", f"One of: {', '.join(DTYPES)}.")
-    if options.samples is not None and options.samples < 1:
-        raise UsageError("--samples must be 1 or more, or all.", "50 is the default.")
-    if options.examples < 1:
-        raise UsageError("--examples must be 1 or more.", "The published tables use 2.")
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", options.device):
-        raise UsageError(f"There is no device {options.device!r}.", "One of: auto, cpu, cuda, cuda:0, cuda:1, ...")
+def _questions(reader: sqlite3.Connection, options: ScoreOptions, strategies: Sequence[int]) -> list[int]:
+    """A run that ends when it is decided goes through them in a seeded order, or what is scored first would decide."""
+    if not options.until_decided:
+        return choose_questions(reader, strategies, options.samples, options.seed)
+    common = choose_questions(reader, strategies, None, None)
+    count = len(common) if options.samples is None else min(options.samples, len(common))
+    return random.Random(options.seed or 0).sample(common, count)
 
 
 def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> list[int]:
@@ -134,6 +98,20 @@ def _chosen_strategies(reader: sqlite3.Connection, options: ScoreOptions) -> lis
     return [known[name].id for name in names]
 
 
+def _spec(request: RunRequest, target: Target) -> ScoreSpec:
+    return ScoreSpec(
+        weights_digest=target.weights_digest,
+        quantization=request.quantization,
+        dtype=request.dtype,
+        revision=target.revision,
+        adapter_digest=target.adapter_digest,
+        chat_template_digest=target.chat_template_digest,
+        template_options=request.template_options,
+        system=request.system,
+        control_tokens=request.control_tokens,
+    )
+
+
 def _best_device(options: ScoreOptions, target: Target) -> str:
     need = memory_need(target.path, options.quantization, _dtype(options, target, "cuda"), 0, on_gpu=True)
     return choose_device(gpus(), need)
@@ -146,10 +124,11 @@ def _dtype(options: ScoreOptions, target: Target, device: str) -> str:
 
 
 def _request(options: ScoreOptions, target: Target, device: str) -> RunRequest:
+    reward = find_target(options.reward_model, download=options.download) if options.reward_model else None
     return RunRequest(
         model=target.name,
         path=target.path,
-        metrics=_metrics(options.metrics),
+        metrics=tuple(dict.fromkeys(options.metrics)) or default_metrics(),
         device=device,
         dtype=_dtype(options, target, device),
         quantization=options.quantization,
@@ -160,8 +139,15 @@ def _request(options: ScoreOptions, target: Target, device: str) -> RunRequest:
         seed=options.seed,
         examples=options.examples,
         answer_filter=options.answer_filter,
+        example_choice=options.example_choice,
+        example_orders=options.example_orders,
+        prompt_template=options.prompt_template,
+        answered=FIRST_ANSWERED if options.until_decided else None,
+        until_decided=options.until_decided,
+        valid=options.valid,
+        votes=options.votes,
+        vote_temperature=options.vote_temperature,
+        reward_model=reward.path if reward else "",
+        reward_model_digest=reward.weights_digest if reward else "",
+        small_model_run=options.small_model_run,
     )
-
-
-def _metrics(asked: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(asked)) or default_metrics()

@@ -6,11 +6,12 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Sequence
 
-from core.domain import ContextKind, Turn
+from core.domain import ContextKind, Turn, response_digest
 from core.errors import RunError
-from core.jobs.samples import Contexts, Scope, question_samples
+from core.jobs.samples import TARGET_ITSELF, Contexts, OwnAnswer
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Encoder
+from core.store.catalogue import question
 
 # 16 MiB of 32-bit numbers.
 REMEMBERED_TOKENS = 4 << 20
@@ -54,33 +55,41 @@ class PlannedIds:
     Raises RunError where the texts are no longer those that were planned.
     """
 
-    def __init__(self, reader: sqlite3.Connection, scope: Scope, contexts: Contexts, ids: TokenIds) -> None:
+    def __init__(self, reader: sqlite3.Connection, contexts: Contexts, ids: TokenIds, own_answer: OwnAnswer) -> None:
         self._reader = reader
-        self._scope = scope
         self._contexts = contexts
         self._ids = ids
+        self._own_answer = own_answer
 
     def context(self, item: sqlite3.Row) -> tuple[int, ...]:
         known = self._ids.known(item["context"])
         if known is not None:
             return known
-        question = question_samples(self._reader, self._scope, item["question"]).question
-        turns = self._contexts.turns(question, ContextKind(item["context_kind"]))
-        if context_digest(turns) != item["context"]:
-            raise _changed()
-        return self._ids.context(item["context"], turns)
+        asked = question(self._reader, item["question"])
+        for turns in self._contexts.of(asked, ContextKind(item["context_kind"])):
+            if context_digest(turns) == item["context"]:
+                return self._ids.context(item["context"], turns)
+        raise _changed()
 
     def response(self, item: sqlite3.Row) -> tuple[int, ...]:
         known = self._ids.known(item["response"])
         if known is not None:
             return known
+        text = self.text(item)
+        if text is None:
+            raise _changed()
+        return self._ids.response(item["response"], text)
+
+    def text(self, item: sqlite3.Row) -> str | None:
+        """The text of a planned item; None where the catalogue does not hold it any more."""
+        if item["strategy"] == TARGET_ITSELF:
+            own = self._own_answer(question(self._reader, item["question"]))
+            return own if own is not None and response_digest(own) == item["response"] else None
         row = self._reader.execute(
             "SELECT text FROM responses WHERE strategy = ? AND question = ? AND digest = ?",
             (item["strategy"], item["question"], item["response"]),
         ).fetchone()
-        if row is None:
-            raise _changed()
-        return self._ids.response(item["response"], row[0])
+        return None if row is None else str(row[0])
 
 
 def _changed() -> RunError:

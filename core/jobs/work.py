@@ -8,14 +8,24 @@ from collections.abc import Callable
 from core.domain import ContextKind, Prediction, Run
 from core.errors import RunError
 from core.jobs.claim import Claim, StopWorkError, beat, finish, update_claimed
+from core.jobs.loading import load_encoder
 from core.jobs.plan_run import make_plan, store_plan
 from core.jobs.pool import NO_EXAMPLES
-from core.jobs.predict import Predictor
+from core.jobs.predict import Predictor, own_answers
+from core.jobs.rewards import store_rewards
 from core.jobs.samples import Contexts, scope_of
 from core.jobs.score_run import ChunkScorer, open_chunks
+from core.jobs.stages import look
+from core.jobs.steps import RunWork
+from core.jobs.texts import check_answers, store_token_ends
 from core.jobs.token_ids import PlannedIds, TokenIds
-from core.metrics.registry import contexts_needed
-from core.scoring.protocol import Engine
+from core.jobs.usefulness import most_useful_first
+from core.jobs.votes import sample_votes
+from core.metrics.base import Input
+from core.metrics.registry import contexts_needed, inputs_needed
+from core.scoring.protocol import Encoder, Engine
+from core.stats.sequential import look_sizes
+from core.store.catalogue import question, task_by_name
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id
 from core.store.scores import redone_notes
@@ -41,26 +51,53 @@ class Worker:
         self._stopping = stopping
         self._is_warm = is_warm
         self._engine: Engine | None = None
+        self._tokenizer: Encoder | None = None
         self._last_beat = 0.0
         self._run = run_by_id(writer.connection, claim.run)
-        self._scope = scope_of(writer.connection, claim.run)
+        self._scope = scope_of(writer.connection, claim.run, self._run.request.valid)
         self._ids = TokenIds(self._loaded)
+        self._steps = RunWork(writer, claim, self._run, self._loaded, self._beat_now_and_then)
+        task = task_by_name(writer.connection, self._run.task).id
+        self._own_answer = own_answers(writer.connection, self._run.spec, task, self._run.weights_digest)
 
     def work(self) -> None:
-        """Raises RunError when the run cannot succeed, StopWorkError and LostClaimError as their names say."""
-        contexts = self._contexts()
+        """Raises RunError when the run cannot succeed, StopWorkError and LostClaimError as their names say.
+
+        The reward model works before the target model is loaded, since both may not fit side by side.
+        """
+        needed = inputs_needed(self._run.request.metrics)
+        store_rewards(self._steps, self._scope)
+        if Input.TARGET_VOTE in needed:
+            questions = [question(self._writer.connection, number) for number in self._scope.questions]
+            sample_votes(self._steps, questions)
+        contexts = self._contexts(needed)
         if not self._is_planned():
+            check_answers(self._steps, self._scope)
             self._plan(contexts)
-        self._score(contexts)
+        ids = PlannedIds(self._writer.connection, contexts, self._ids, self._own_answer)
+        self._score(ids)
+        store_token_ends(self._steps, ids, self._encoder)
         self._refuse_empty_result()
         finish(self._writer, self._claim, redone_notes(self._writer.connection, self._run.id))
 
-    def _contexts(self) -> Contexts:
+    def _contexts(self, needed: frozenset[Input]) -> Contexts:
+        request = self._run.request
+        predictor = Predictor(self._steps)
         pool: list[Prediction] = []
-        if ContextKind.SELF_ALIGNED in contexts_needed(self._run.request.metrics):
-            predictor = Predictor(self._writer, self._claim, self._run, self._loaded, self._beat_now_and_then)
+        if ContextKind.SELF_ALIGNED in contexts_needed(request.metrics):
             pool = predictor.pool(self._scope)
-        return Contexts(self._run.request, pool)
+            if request.example_choice == "usefulness":
+                pool = most_useful_first(self._steps, pool)
+        if Input.OWN_NLL in needed:
+            predictor.answer_all(self._scope)
+        return Contexts(request, pool)
+
+    def _encoder(self) -> Encoder:
+        """The loaded model's, else only its tokenizer."""
+        if self._engine is not None:
+            return self._engine
+        self._tokenizer = self._tokenizer or load_encoder(self._run.request)
+        return self._tokenizer
 
     def _loaded(self) -> Engine:
         if self._engine is None:
@@ -97,17 +134,26 @@ class Worker:
             self._scope,
             contexts,
             self._ids,
+            self._own_answer,
             self._beat_now_and_then,
         )
         store_plan(self._writer, self._claim, plan, self._loaded().token_budget if plan.groups else 0)
 
-    def _score(self, contexts: Contexts) -> None:
-        chunks = open_chunks(self._writer.connection, self._run.id)
-        if chunks:
-            engine = self._loaded()
-            beat(self._writer, self._claim, phase="scoring")
-            ids = PlannedIds(self._writer.connection, self._scope, contexts, self._ids)
-            ChunkScorer(self._writer, self._claim, engine, ids, self._stopping).score(chunks)
+    def _score(self, ids: PlannedIds) -> None:
+        for stage in self._stages():
+            chunks = open_chunks(self._writer.connection, self._run.id).get(stage)
+            if chunks:
+                engine = self._loaded()
+                beat(self._writer, self._claim, phase="scoring")
+                ChunkScorer(self._writer, self._claim, engine, ids, self._stopping).score(chunks)
+            if self._run.request.until_decided and look(self._writer, self._claim, self._run):
+                return
+
+    def _stages(self) -> range:
+        """One, or as many as there are looks at a run that ends when it is decided."""
+        if not self._run.request.until_decided:
+            return range(1)
+        return range(len(look_sizes(len(self._scope.questions))))
 
     def _refuse_empty_result(self) -> None:
         rows = self._writer.connection.execute(

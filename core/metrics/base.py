@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from core.domain import ContextKind
 from core.errors import SapError
+from core.text import visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,12 +60,15 @@ class ResponseTokens:
 
 @dataclass(frozen=True, slots=True)
 class SampleScore:
-    """What one response got behind one context: its tokens, the sums of their surprisals (nats) and clipped ranks."""
+    """What one response got behind one context: its tokens, the sums of their surprisals (nats) and clipped ranks.
+
+    NaN where it was to be scored and has no score.
+    """
 
     strategy: str
     question: int
     context: ContextKind
-    tokens: int
+    tokens: float
     nll_sum: float
     rank_sum: float | None = None
 
@@ -88,30 +92,39 @@ class ContextScores:
 class ScoreArrays:
     """The scores of S strategies on Q questions in task order; `contexts` holds those that were scored.
 
-    `token_values` has what `Metric.token_value` gave, by metric id, (S, Q). `inputs` has what is known beside scores,
-    or why it is not, as an error for the user.
+    `token_values` has what `Metric.token_value` gave, by metric id, (S, Q). `columns` has imported values, by the
+    column's name. `inputs` has what is known beside scores, or why it is not, as an error for the user.
     """
 
     strategies: tuple[str, ...]
     questions: tuple[int, ...]
     contexts: Mapping[ContextKind, ContextScores]
     token_values: Mapping[str, FloatArray] = field(default_factory=dict)
+    columns: Mapping[str, Contributions] = field(default_factory=dict)
     inputs: Mapping[Input, FloatArray | SapError] = field(default_factory=dict)
 
     @classmethod
     def collect(cls, strategies: Sequence[str], questions: Sequence[int], scores: Iterable[SampleScore]) -> ScoreArrays:
-        """The arrays of these scores; what is missing stays NaN. Scores of other strategies or questions: KeyError."""
+        """The arrays of these scores; what is missing stays NaN. Scores of other strategies or questions: KeyError.
+
+        Of several scores of one response behind one kind of context (orders of the examples) the mean, NaN with any.
+        """
         import numpy as np
 
         rows = {name: row for row, name in enumerate(strategies)}
         columns = {question: column for column, question in enumerate(questions)}
-        fields: dict[ContextKind, FloatArray] = {}
+        found: dict[ContextKind, list[tuple[float, ...]]] = {}
         for score in scores:
-            if score.context not in fields:
-                fields[score.context] = np.full((3, len(rows), len(columns)), np.nan)
-            sums = score.tokens, score.nll_sum, np.nan if score.rank_sum is None else score.rank_sum
-            fields[score.context][:, rows[score.strategy], columns[score.question]] = sums
-        contexts = {context: ContextScores(*arrays) for context, arrays in fields.items()}
+            rank_sum = np.nan if score.rank_sum is None else score.rank_sum
+            place = rows[score.strategy], columns[score.question]
+            found.setdefault(score.context, []).append((*place, score.tokens, score.nll_sum, rank_sum, 1))
+        contexts = {}
+        for context, values in found.items():
+            table = np.array(values, dtype=np.float64)
+            totals = np.zeros((len(rows), len(columns), 4))
+            np.add.at(totals, tuple(table[:, :2].astype(np.int64).T), table[:, 2:])
+            counts = np.where(totals[..., 3] > 0, totals[..., 3], np.nan)
+            contexts[context] = ContextScores(*(totals[..., place] / counts for place in range(3)))
         return cls(tuple(strategies), tuple(questions), contexts)
 
     def mean_nll(self, context: ContextKind) -> FloatArray:
@@ -135,6 +148,13 @@ class ScoreArrays:
 
         return self.token_values.get(metric_id, np.full((len(self.strategies), len(self.questions)), np.nan))
 
+    def column(self, name: str) -> Contributions:
+        """The values of an imported column; all NaN where there is none of that name."""
+        import numpy as np
+
+        nothing = np.full((len(self.strategies), len(self.questions)), np.nan)
+        return self.columns.get(name, Contributions(nothing, nothing))
+
     def tokens(self) -> FloatArray:
         """Tokens of every response: (S, Q), the same behind every context; NaN where it has no score at all."""
         import numpy as np
@@ -152,11 +172,21 @@ class ScoreArrays:
             for context, scores in self.contexts.items()
         }
         token_values = {name: values[rows] for name, values in self.token_values.items()}
+        columns = {
+            name: Contributions(each.numerator[rows], each.denominator[rows]) for name, each in self.columns.items()
+        }
         inputs = {
             kind: found[rows] if not isinstance(found, SapError) and _is_per_strategy(kind) else found
             for kind, found in self.inputs.items()
         }
-        return replace(self, strategies=tuple(strategies), contexts=contexts, token_values=token_values, inputs=inputs)
+        return replace(
+            self,
+            strategies=tuple(strategies),
+            contexts=contexts,
+            token_values=token_values,
+            columns=columns,
+            inputs=inputs,
+        )
 
 
 def _is_per_strategy(kind: Input) -> bool:
@@ -209,11 +239,31 @@ class Metric:
     def contributions(self, arrays: ScoreArrays) -> Contributions:
         """Per response, with everything that is not a usable number (overflow too) made NaN.
 
-        Raises SapError where the metric's inputs are missing or not usable.
+        Raises SapError where the metric's inputs are missing or not usable, or where its functions fail.
         """
         import numpy as np
 
-        numerator = self.numerator(arrays)
-        denominator = np.ones_like(numerator) if self.denominator is None else self.denominator(arrays)
+        numerator = self._computed(self.numerator, arrays)
+        denominator = np.ones_like(numerator) if self.denominator is None else self._computed(self.denominator, arrays)
         usable = (np.abs(numerator) <= LARGEST_CONTRIBUTION) & (np.abs(denominator) <= LARGEST_CONTRIBUTION)
         return Contributions(np.where(usable, numerator, np.nan), np.where(usable, denominator, np.nan))
+
+    def _computed(self, function: Callable[[ScoreArrays], FloatArray], arrays: ScoreArrays) -> FloatArray:
+        """What a function of the metric gives, which may be a plugin's."""
+        import numpy as np
+
+        try:
+            values = np.asarray(function(arrays), dtype=np.float64)
+        except SapError:
+            raise
+        except Exception as error:
+            raise failed(self, error) from error
+        if values.shape != (len(arrays.strategies), len(arrays.questions)):
+            raise SapError(f"The metric {visible(self.id)} gives an array of shape {values.shape}.", "Mend its plugin.")
+        return values
+
+
+def failed(metric: Metric, error: Exception) -> SapError:
+    """What to say about an exception in a metric's own function."""
+    reason = visible(f"{type(error).__name__}: {error}")[:200]
+    return SapError(f"The metric {visible(metric.id)} fails: {reason}.", "Mend its plugin.")

@@ -22,15 +22,20 @@ DEFAULTS = ("sap", "ppl", "nll")
 @cache
 def all_metrics() -> dict[str, Metric]:
     """Every metric by id: the default ones first, then this package's, then the plugins'. SapError for a bad plugin."""
-    own = [each for name in _module_names() for each in _metrics_of(import_module(f"core.metrics.{name}"))]
-    by_id = {each.id: each for each in own}
-    found = {name: by_id[name] for name in DEFAULTS} | by_id
+    found = own_metrics()
     for point in entry_points(group=PLUGINS):
         for each in _plugin(point):
             if each.id in found:
                 raise SapError(f"Plugin {visible(point.name)}: there is a metric '{visible(each.id)}' already.")
             found[each.id] = each
     return found
+
+
+def own_metrics() -> dict[str, Metric]:
+    """The metrics of this package by id, the default ones first."""
+    own = [each for name in _module_names() for each in _metrics_of(import_module(f"core.metrics.{name}"))]
+    by_id = {each.id: each for each in own}
+    return {name: by_id[name] for name in DEFAULTS} | by_id
 
 
 def _module_names() -> list[str]:
@@ -47,13 +52,16 @@ def _plugin(point: EntryPoint) -> list[Metric]:
     """What an entry point names: a Metric, or a module with METRIC or METRICS."""
     try:
         loaded = point.load()
+        found = [loaded] if isinstance(loaded, Metric) else _metrics_of(loaded)
     except Exception as error:
         raise SapError(
             f"The metric plugin {visible(point.name)} does not load: {visible(str(error))}", "Mend or remove it."
         ) from error
-    found = [loaded] if isinstance(loaded, Metric) else _metrics_of(loaded)
     if not found:
-        raise SapError(f"The metric plugin {visible(point.name)} names no Metric.", "See docs/architecture.md.")
+        raise SapError(
+            f"The metric plugin {visible(point.name)} names no Metric.",
+            "It must name a Metric, or a module with METRIC or METRICS.",
+        )
     return found
 
 
@@ -65,14 +73,23 @@ def metric(metric_id: str) -> Metric:
     return found[metric_id]
 
 
+def metrics_for_any_run() -> tuple[str, ...]:
+    """Metrics that need nothing beside the model to be named: no trusted pairs, no rewards, no small model."""
+    to_be_named = {Input.VALID_NLL, Input.REWARD, Input.SMALL_MODEL_NLL}
+    return tuple(each.id for each in all_metrics().values() if to_be_named.isdisjoint(each.inputs))
+
+
 def default_metrics() -> tuple[str, ...]:
     """The metrics of a run that names none."""
     return DEFAULTS
 
 
 def contexts_needed(metric_ids: Iterable[str]) -> tuple[ContextKind, ...]:
-    """The contexts to score for these metrics, each once; UsageError for an unknown id."""
-    needed = {context for metric_id in metric_ids for context in metric(metric_id).contexts}
+    """The contexts to score for these metrics, each once; UsageError for an unknown id.
+
+    Where none is needed the plain one is scored nevertheless: the controls count its tokens.
+    """
+    needed = {context for metric_id in metric_ids for context in metric(metric_id).contexts} or {ContextKind.PLAIN}
     return tuple(context for context in ContextKind if context in needed)
 
 

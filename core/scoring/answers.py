@@ -82,6 +82,40 @@ def final_answer(text: str, gold: str) -> str | None:
     return _cleaned(lines[-1]) if lines else None
 
 
+def stated_answer(text: str, gold: str | None) -> str | None:
+    """The final answer, as written; without a gold answer the stated one, the last box or the last number."""
+    if gold is not None:
+        return final_answer(text, gold)
+    stated = _after_marker(text)
+    if stated is None:
+        stated = _last_boxed(text)
+    return _last(_NUMBER, text) if stated is None else _cleaned(stated)
+
+
+def comparable_answer(answer: str, kind: GoldKind | None) -> str:
+    """A final answer in the form in which two of a kind are compared, None being the kind without a gold answer.
+
+    Empty where the answer holds nothing of its kind.
+    """
+    if kind is GoldKind.OPTION:
+        return _option(answer) or ""
+    if kind is GoldKind.TRUTH:
+        word = _last(_TRUTH, answer)
+        return str(_TRUTH_VALUES[word.casefold()]) if word else ""
+    number = _number(answer)
+    if number is None and kind is GoldKind.NUMBER and "\\" not in answer:
+        tail = _number(answer.rpartition("=")[2].strip())
+        number = _number(_last(_NUMBER, answer) or "") if tail is None else tail
+        return "" if number is None else str(number)
+    return _normalized(answer) if number is None else str(number)
+
+
+def same_mathematics(answer: str, other: str, kind: GoldKind | None) -> bool:
+    """Whether two final answers that are written differently are the same mathematics."""
+    written = kind is GoldKind.MATHEMATICS or "\\" in answer or "\\" in other
+    return written and kind not in (GoldKind.OPTION, GoldKind.TRUTH) and _equal_mathematics(answer, other)
+
+
 def is_correct(text: str, gold: str) -> bool | None:
     """Whether the text's final answer equals the gold answer; None where the gold answer cannot be checked."""
     kind = gold_kind(gold)

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from core.domain import SampleError, TokenScores, Turn, canonical_turns
 from core.scoring.plan import GroupSize, pack
-from core.scoring.protocol import Generation, ScoringGroup
+from core.scoring.protocol import Generation, Sampling, ScoringGroup
 
 ENVIRONMENT_VARIABLE = "SAP_TUI_FAKE"
 EXIT_TEMPORARY = 75
 VOCABULARY = 256
 ANSWERS_AT_ONCE = 16
+# One in so many seeds gives another number than the greedy answer's.
+DISSENTING = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Faults:
     """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them.
 
     `memory_tokens` are what memory suffices for in one forward pass: a larger one halves the token budget.
+    `reward_shift` is added to every reward, which otherwise lies between 0 and 1.
     """
 
     delay_s: float = 0.0
@@ -38,6 +41,7 @@ class Faults:
     max_context_tokens: int = 1 << 20
     token_budget: int = 500
     memory_tokens: int = 1 << 20
+    reward_shift: float = 0.0
 
     @staticmethod
     def from_environment() -> Faults:
@@ -80,6 +84,10 @@ class FakeEngine:
     def encode_response(self, text: str) -> tuple[int, ...]:
         return tuple(text.encode())
 
+    def token_ends(self, text: str) -> tuple[int, ...]:
+        lengths = enumerate(len(character.encode()) for character in text)
+        return tuple(end for place, length in lengths for end in (*(place,) * (length - 1), place + 1))
+
     def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
         sizes = [
             GroupSize(0 if group.keep else len(group.context), tuple(map(len, group.responses))) for group in groups
@@ -105,8 +113,13 @@ class FakeEngine:
         max_new_tokens: int,
         on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
         on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        answers = [(index, _answer(context, max_new_tokens)) for index, context in enumerate(contexts)]
+        seeds = sampling.seeds if sampling else (None,) * len(contexts)
+        answers = [
+            (index, _answer(context, max_new_tokens, seed))
+            for index, (context, seed) in enumerate(zip(contexts, seeds, strict=True))
+        ]
         for start in range(0, len(answers), ANSWERS_AT_ONCE):
             time.sleep(self._faults.delay_s)
             if on_step is not None:
@@ -144,6 +157,29 @@ class FakeEngine:
         return TokenScores(-4 * draws[0], rank, 3 * draws[2], draws[3])
 
 
+class FakeRewardModel:
+    """Implements `core.scoring.protocol.RewardModel`; rewards come from SHA-256."""
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self._faults = Faults.from_environment() if faults is None else faults
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {"fake": "1"}
+
+    def rewards(self, conversations: Sequence[tuple[tuple[Turn, ...], str]]) -> list[float | SampleError]:
+        time.sleep(self._faults.delay_s)
+        return [self._reward(canonical_turns(turns).encode(), response.encode()) for turns, response in conversations]
+
+    def _reward(self, context: bytes, response: bytes) -> float | SampleError:
+        if len(context) + len(response) > self._faults.max_context_tokens:
+            return SampleError("too_long", f"{len(context) + len(response)} tokens.")
+        if _holds(tuple(response), self._faults.nonfinite):
+            return SampleError("nonfinite", "Asked for by the test.")
+        drawn = int.from_bytes(hashlib.sha256(context + b"\xff" + response).digest()[:4], "little")
+        return (1 + drawn) / (2 << 32) + self._faults.reward_shift
+
+
 def _holds(response: tuple[int, ...], texts: tuple[str, ...]) -> bool:
     return any(text.encode() in bytes(response) for text in texts)
 
@@ -156,8 +192,10 @@ def _draws(context: tuple[int, ...], response: tuple[int, ...]) -> NDArray[np.fl
     return np.ascontiguousarray(raw[:, :4].T / np.float32(65536), dtype=np.float32)
 
 
-def _answer(context: tuple[int, ...], max_new_tokens: int) -> Generation:
+def _answer(context: tuple[int, ...], max_new_tokens: int, seed: int | None) -> Generation:
     number = int.from_bytes(hashlib.sha256(bytes(context)).digest()[:2], "little") % 100
+    if seed is not None and hashlib.sha256(bytes(context) + str(seed).encode()).digest()[0] % DISSENTING == 0:
+        number += 1
     ids = tuple(f"It is {number}.\nFinal Answer: {number}".encode())
     kept = ids[:max_new_tokens]
     return Generation(bytes(kept).decode(), kept, finished=len(kept) == len(ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice, permutations
 from pathlib import Path
 
 from jinja2 import Template, TemplateError
@@ -36,6 +36,20 @@ def in_context_examples(
     return chosen
 
 
+def orders_of(examples: Sequence[str], count: int) -> list[tuple[str, ...]]:
+    """At most `count` different orders of the examples, the one given first.
+
+    The rotations come first, which put every example once in every place (position debiasing: arXiv 2401.01218).
+    """
+    rotations = ((*examples[start:], *examples[:start]) for start in range(len(examples)))
+    found: dict[tuple[str, ...], None] = {}
+    for order in chain(rotations, permutations(examples)):
+        found.setdefault(order)
+        if len(found) == count:
+            break
+    return list(found)
+
+
 def self_aligned_turns(question: tuple[Turn, ...], examples: Sequence[str], template: Template) -> tuple[Turn, ...]:
     """p(q): the question's last turn replaced by the rendered template, earlier turns kept."""
     asking = question[-1]
@@ -46,18 +60,37 @@ def self_aligned_turns(question: tuple[Turn, ...], examples: Sequence[str], temp
     return (*question[:-1], Turn(asking.role, rendered))
 
 
-def load_template(path: Path | None = None) -> Template:
-    """The prompt template of a file, or the program's own; it sees `question` and `examples` and runs in a sandbox."""
-    source = path or DEFAULT_TEMPLATE
-    if not source.is_file():
-        raise NotFoundError(f"Prompt template not found: {source}")
+def load_template(text: str = "") -> Template:
+    """A template of the user's, or the program's own; it sees `question` and `examples` and runs in a sandbox.
+
+    Raises InputError where the text is no Jinja.
+    """
     environment = SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     try:
-        return environment.from_string(source.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text.", "Save the template as UTF-8.") from error
+        return environment.from_string(text or DEFAULT_TEMPLATE.read_text(encoding="utf-8"))
     except TemplateError as error:
-        raise InputError(f"{source}: {error}", "Mend the template; it is Jinja.") from error
+        raise InputError(f"The prompt template: {error}", "Mend the template; it is Jinja.") from error
+
+
+def read_template(path: Path) -> str:
+    """The text of a template file that was seen to work: it renders, and shows the question and every example.
+
+    Raises NotFoundError, and InputError with what is wrong.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"Prompt template not found: {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text.", "Save the template as UTF-8.") from error
+    marks = ("(the question)", "(one answer)", "(another answer)")
+    (turn,) = self_aligned_turns((Turn("user", marks[0]),), marks[1:], load_template(text))
+    missing = [mark for mark in marks if mark not in turn.content]
+    if missing:
+        raise InputError(
+            f"{path} does not show {missing[0]}.", "Use {{ question }} and {% for example in examples %} in it."
+        )
+    return text
 
 
 def context_digest(turns: tuple[Turn, ...]) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from core.domain import SampleError, TokenScores, Turn
+from core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,21 @@ class Generation:
     finished: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Every token is drawn from softmax(logits / temperature), of all tokens; one seed per context.
+
+    UsageError where the temperature is not above 0.
+    """
+
+    temperature: float
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"The temperature must be a number above 0, not {self.temperature}.")
+
+
 class Encoder(Protocol):
     """The tokenizer side of a target model; needs no weights."""
 
@@ -65,6 +82,14 @@ class Encoder(Protocol):
 
     def encode_response(self, text: str) -> tuple[int, ...]:
         """Token ids of a response by itself, without special tokens."""
+        ...
+
+    def token_ends(self, text: str) -> tuple[int, ...]:
+        """For each token of `encode_response(text)`, how many characters of the text it and those before it make.
+
+        They never fall. A character of several tokens counts with its last one. The last end is len(text), unless the
+        tokenizer drops what the text ends with.
+        """
         ...
 
 
@@ -108,12 +133,14 @@ class Engine(Encoder, Protocol):
         max_new_tokens: int,
         on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
         on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Greedy answers behind the contexts; returns what the user should know about how they were made.
+        """Answers behind the contexts, greedy unless sampled; returns what the user should know about them.
 
-        `on_answers` gets answers with their contexts' indices as they are complete, in any order. A context with less
-        room than `max_new_tokens` is answered within its room. `on_step` is called from time to time; what it raises
-        ends the work. Raises MemoryError where memory does not suffice for one context alone.
+        A sampled answer depends on its context, temperature and seed, not on what else is asked. `on_answers` gets
+        answers with their contexts' indices as they are complete, in any order. A context with less room than
+        `max_new_tokens` is answered within its room. `on_step` is called from time to time; what it raises ends the
+        work. Raises MemoryError where memory does not suffice for one context alone.
         """
         ...
 
@@ -122,3 +149,16 @@ class Engine(Encoder, Protocol):
         ...
 
     def peak_memory_bytes(self) -> int: ...
+
+
+class RewardModel(Protocol):
+    """A loaded model that says how good a response is."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Names and versions of the libraries that made the numbers."""
+        ...
+
+    def rewards(self, conversations: Sequence[tuple[tuple[Turn, ...], str]]) -> list[float | SampleError]:
+        """The reward of each question's turns with a response to them, in their order."""
+        ...

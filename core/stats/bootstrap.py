@@ -1,13 +1,9 @@
-"""Paired bootstrap: questions are drawn with replacement, every strategy gets the same draw.
-
-Percentile intervals, 2.5 and 97.5, linear quantiles
-(Efron and Tibshirani: An Introduction to the Bootstrap, chapter 13).
-"""
+"""Paired bootstrap: questions are drawn with replacement, every strategy gets the same draw."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +12,9 @@ if TYPE_CHECKING:
 
     FloatArray: TypeAlias = NDArray[np.float64]
     IntArray: TypeAlias = NDArray[np.int64]
+    BoolArray: TypeAlias = NDArray[np.bool_]
+
+Statistic: TypeAlias = Literal["mean", "median"]
 
 DRAWS = 2_000
 TAILS = (0.025, 0.975)
@@ -46,8 +45,24 @@ def bootstrap_scores(numerator: FloatArray, denominator: FloatArray, draws: int 
     return np.concatenate(blocks)
 
 
+def bootstrap_medians(values: FloatArray, draws: int = DRAWS, seed: int = 0) -> FloatArray:
+    """Medians of S strategies in every draw: (S, n) in, (draws, S) out."""
+    questions = values.shape[1]
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    medians = np.empty((draws, len(values)))
+    done = 0
+    for counts in question_counts(questions, draws, seed):
+        for column in range(len(values)):
+            places = np.cumsum(counts[:, order[column]], axis=1)
+            middle = [(places <= place).sum(axis=1) for place in ((questions - 1) // 2, questions // 2)]
+            medians[done : done + len(counts), column] = ordered[column, middle].mean(axis=0)
+        done += len(counts)
+    return medians
+
+
 def interval_ends(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Low and high end of the 95% interval of every column: (draws, S) in, (S,) twice out."""
+    """Low and high end of the 95% percentile interval of every column: (draws, S) in, (S,) twice out."""
     low, high = np.quantile(values, TAILS, axis=0)
     return low, high
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.domain import ContextKind
-from core.metrics.base import ScoreArrays
+from core.metrics.base import Metric, ScoreArrays
+from core.metrics.ifd import share_without_help
 from core.text import visible
 
 if TYPE_CHECKING:
     from core.metrics.base import FloatArray
 
 FEW_QUESTIONS = 30
+FEW_VALID_PAIRS = 30
+CLOSE_TO_ONE = 1.1
 LENGTH_RATIO = 3.0
 # Teachers' responses to one task never come near it: over the 57 pairs of a published record the lowest mean surprisal
 # is at least 0.77 of the next.
@@ -61,3 +64,71 @@ def _mean_over_common(values: FloatArray) -> FloatArray:
     """Mean over the questions where every strategy has a value: (S, Q) in, (S,) out, empty where there is none."""
     common = np.isfinite(values).all(axis=0)
     return values[:, common].mean(axis=1) if common.any() else np.empty(0)
+
+
+def own_output(copied: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Of every strategy how many responses are the target's own prediction, of how many that can be compared."""
+    for name, (equal, compared) in copied.items():
+        if compared and equal > compared / 2:
+            yield (
+                f"'{visible(name)}' is the target model's own output: {equal:,} of {compared:,} responses are its own "
+                "predictions. Training on them hurts (arXiv 2502.04194); leave the strategy out."
+            )
+
+
+def same_family(strategies: Sequence[str]) -> Iterator[str]:
+    """Strategies whose teacher is of the target model's family."""
+    if strategies:
+        names = ", ".join(f"'{visible(name)}'" for name in strategies)
+        yield (
+            f"Teacher and target model are of one family: {names}. They may score well for what they share; see "
+            "whether a teacher of another family does nearly as well."
+        )
+
+
+def contested(metrics: Iterable[Metric]) -> Iterator[str]:
+    """Metrics ranked by whose direction is not settled."""
+    for metric in metrics:
+        if metric.contested:
+            yield f"The direction of {metric.id} is contested, {metric.direction} ranks first here: {metric.contested}"
+
+
+def few_valid_pairs(valid_nll: FloatArray) -> Iterator[str]:
+    """(N,) L of the valid set."""
+    if len(valid_nll) < FEW_VALID_PAIRS:
+        yield (
+            f"Only {len(valid_nll)} valid pairs are scored: DS weights are unsure. Bring a valid set of at least "
+            f"{FEW_VALID_PAIRS} trusted responses."
+        )
+
+
+def as_surprising_as_gold(weights: Mapping[str, float]) -> Iterator[str]:
+    """DS weights by strategy."""
+    close = [name for name, weight in weights.items() if weight <= CLOSE_TO_ONE]
+    if close:
+        names = ", ".join(f"'{visible(name)}'" for name in close)
+        yield (
+            f"A DS weight close to 1 ({names}) only says as surprising as the valid set, not easy for the model. "
+            "Use it as a filter, and never average it with perplexity."
+        )
+
+
+def error_of_valid_mean(valid_nll: FloatArray) -> Iterator[str]:
+    """(N,) L of the valid set; the standard error is sigma / sqrt(N)."""
+    if len(valid_nll) > 1:
+        error = float(valid_nll.std(ddof=1)) / len(valid_nll) ** 0.5
+        yield (
+            f"The mean surprisal of the {len(valid_nll):,} valid pairs is {valid_nll.mean():.4g} nats per token, its "
+            f"standard error {error:.2g}."
+        )
+
+
+def questions_without_help(arrays: ScoreArrays) -> Iterator[str]:
+    """The share of responses with an ifd of 1 or more."""
+    shares = [
+        f"{visible(name)} {share:.0%}"
+        for name, share in zip(arrays.strategies, share_without_help(arrays), strict=True)
+        if np.isfinite(share)
+    ]
+    if shares:
+        yield f"Responses that the question does not help to expect (ifd of 1 or more): {', '.join(shares)}."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.domain import Interval
 from core.stats import bootstrap, significance
-from core.stats.scored import Scored, intervals_of
+from core.stats.scored import Scored
 
 if TYPE_CHECKING:
     from core.metrics.base import FloatArray
@@ -38,34 +38,48 @@ class Comparison:
         return "decided" if self.p_values and self.separable(self.leader) else "undecided"
 
 
-def compare(main: Scored, seed: int) -> Comparison:
-    """The strategies beside the one with the best score, ties going to the earlier one."""
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What the looks at a run said: the leader, and the p values of its rivals, adjusted for looks and rivals.
+
+    `level` is the share of the error rate that was to be had for all of them.
+    """
+
+    leader: int
+    p_values: dict[int, float]
+    level: float
+
+
+def compare(main: Scored, seed: int, tested: Tested | None = None) -> Comparison:
+    """The strategies beside the one with the best score, ties going to the earlier one; or as the looks have it."""
     places, _ = bootstrap.ranks(main.values, lower_is_better=main.lower_is_better)
-    leader = int(places.argmin())
+    leader = tested.leader if tested else int(places.argmin())
     best, worst = bootstrap.ranks(main.draws, lower_is_better=main.lower_is_better)
     place_low, place_high = bootstrap.rank_interval_ends(best, worst)
-    p_values, more_questions = _tests(main, leader, seed)
+    p_values, more_questions = _tests(main, leader, seed, tested)
     return Comparison(
         leader,
         places,
         place_low,
         place_high,
         bootstrap.probability_best(best),
-        intervals_of(main.values - main.values[leader], main.draws - main.draws[:, [leader]]),
+        main.differences(leader),
         p_values,
         more_questions,
     )
 
 
-def _tests(main: Scored, leader: int, seed: int) -> tuple[dict[int, float], int | None]:
-    """Holm-adjusted p value of every rival of the leader, and how many more questions would settle them."""
+def _tests(main: Scored, leader: int, seed: int, tested: Tested | None) -> tuple[dict[int, float], int | None]:
+    """Adjusted p value of every rival of the leader, and how many more questions would settle them."""
     rivals = [index for index in range(len(main.strategies)) if index != leader]
     if not rivals:
         return {}, None
-    contributions = significance.linear_contributions(main.numerator, main.denominator)
-    differences = contributions[rivals] - contributions[leader]
-    adjusted = significance.holm(significance.sign_flip_p_values(differences, seed=seed))
-    needed = significance.questions_needed(differences)
-    undecided = bool((adjusted >= significance.ALPHA).any())
-    more = max(1, needed - main.questions) if undecided and needed is not None else None
-    return {rival: float(p) for rival, p in zip(rivals, adjusted, strict=True)}, more
+    statistic = main.metric.statistic
+    differences = significance.paired_differences(main.numerator, main.denominator, statistic, leader, rivals)
+    if tested is None:
+        adjusted = significance.holm(significance.sign_flip_p_values(differences, seed=seed))
+        tested = Tested(leader, dict(zip(rivals, map(float, adjusted), strict=True)), significance.ALPHA)
+    if all(p < significance.ALPHA for p in tested.p_values.values()):
+        return tested.p_values, None
+    needed = significance.questions_needed(differences, tested.level)
+    return tested.p_values, None if needed is None else max(1, needed - main.questions)

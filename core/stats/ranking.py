@@ -9,10 +9,11 @@ import numpy as np
 from core.domain import Ranking, RankRow
 from core.errors import SapError, UsageError
 from core.metrics.base import Metric, ScoreArrays
-from core.stats import bootstrap
+from core.stats import bootstrap, significance
 from core.stats.cautions import cautions
-from core.stats.comparison import Comparison, compare
+from core.stats.comparison import Comparison, Tested, compare
 from core.stats.scored import Scored, score_metric
+from core.stats.sequential import Look, share_spent
 from core.text import visible
 
 
@@ -36,6 +37,7 @@ def rank_strategies(
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
     incomplete: Mapping[str, str] | None = None,
+    looks: Sequence[Look] = (),
 ) -> Ranking:
     """The strategies by one metric, best first, with the scores of all the metrics.
 
@@ -43,11 +45,13 @@ def rank_strategies(
     metric ranked by. Strategies in `incomplete` (name to reason) and those without any value have no rank and stand
     in `left_out`. Equal scores share a place and keep the order of `arrays`. UsageError if `by` is not among the
     metrics, SapError if nothing can be ranked. A metric that cannot be had for these scores becomes a warning.
+    `looks` are those at a run that stops early, made of the rows of `arrays`: who dropped out before the last one
+    stands in `left_out` too, and the last one has the verdict.
     """
     by_id = {each.id: each for each in metrics}
     if by not in by_id:
         raise UsageError(f"'{visible(by)}' is not a metric of this run.", f"Metrics: {', '.join(by_id)}.")
-    ranked, left_out = _rankable(arrays, by_id[by], incomplete or {})
+    ranked, left_out = _rankable(arrays, by_id[by], {**(incomplete or {}), **_dropped(arrays.strategies, looks)})
     main = score_metric(ranked, by_id[by], draws, seed)
     scored, problems = {by: main}, []
     for each in metrics:
@@ -56,7 +60,7 @@ def rank_strategies(
                 scored[each.id] = score_metric(_with_values(ranked, each), each, draws, seed)
             except SapError as error:
                 problems.append(f"{each.id} is missing: {error}")
-    comparison = compare(main, seed)
+    comparison = compare(main, seed, _tested(arrays.strategies, ranked.strategies, looks))
     return Ranking(
         metric=by,
         verdict=comparison.verdict,
@@ -67,6 +71,26 @@ def rank_strategies(
         failed=main.failed,
         warnings=(*problems, *_incomplete(arrays, scored), *cautions(ranked, main.questions)),
     )
+
+
+def _dropped(strategies: Sequence[str], looks: Sequence[Look]) -> dict[str, str]:
+    """Who dropped out before the last look, and why."""
+    return {
+        strategies[row]: f"out after {look.questions} questions: behind {strategies[look.leader]} "
+        f"(p {look.p_values[row]:.2g})"
+        for look in looks[:-1]
+        for row in look.out
+    }
+
+
+def _tested(strategies: Sequence[str], ranked: Sequence[str], looks: Sequence[Look]) -> Tested | None:
+    """The last look's tests of the ranked strategies; None where it has no say."""
+    if not looks or strategies[looks[-1].leader] not in ranked:
+        return None
+    last, level = looks[-1], significance.ALPHA * share_spent(len(looks))
+    rows = {ranked.index(strategies[row]): row for row in last.active if strategies[row] in ranked}
+    p_values = {place: last.p_values.get(row, 1.0) for place, row in rows.items() if row != last.leader}
+    return Tested(ranked.index(strategies[last.leader]), p_values, level)
 
 
 def _rankable(arrays: ScoreArrays, by: Metric, incomplete: Mapping[str, str]) -> tuple[ScoreArrays, dict[str, str]]:

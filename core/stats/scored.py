@@ -10,10 +10,11 @@ import numpy as np
 from core.domain import Interval
 from core.errors import SapError
 from core.metrics.base import Metric, ScoreArrays
-from core.stats import bootstrap
+from core.stats.bootstrap import bootstrap_medians, bootstrap_scores, interval_ends
+from core.stats.intervals import score_ends
 
 if TYPE_CHECKING:
-    from core.metrics.base import FloatArray
+    from core.stats.bootstrap import FloatArray, Statistic
 
 FEWEST_QUESTIONS = 2
 
@@ -33,6 +34,7 @@ class Scored:
     """(S,)"""
     draws: FloatArray
     """(D, S)"""
+    seed: int
 
     @property
     def questions(self) -> int:
@@ -44,7 +46,16 @@ class Scored:
 
     def intervals(self) -> dict[str, Interval]:
         """The score of every strategy."""
-        return dict(zip(self.strategies, intervals_of(self.values, self.draws), strict=True))
+        return dict(zip(self.strategies, _intervals(self.values, *self._ends()), strict=True))
+
+    def differences(self, leader: int) -> list[Interval]:
+        """The score of every strategy minus the leader's."""
+        return _intervals(self.values - self.values[leader], *self._ends(leader))
+
+    def _ends(self, beside: int | None = None) -> tuple[FloatArray, FloatArray]:
+        if self.metric.statistic == "mean":
+            return score_ends(self.numerator, self.denominator, self.draws, self.seed, beside)
+        return interval_ends(self.draws if beside is None else self.draws - self.draws[:, [beside]])
 
 
 def score_metric(arrays: ScoreArrays, by: Metric, draws: int, seed: int) -> Scored:
@@ -61,14 +72,22 @@ def score_metric(arrays: ScoreArrays, by: Metric, draws: int, seed: int) -> Scor
             "Score more questions, or leave out the strategy that fails.",
         )
     numerator, denominator = contributions.numerator[:, common], contributions.denominator[:, common]
-    values = numerator.sum(axis=1) / denominator.sum(axis=1)
-    resampled = bootstrap.bootstrap_scores(numerator, denominator, draws, seed)
-    return Scored(by, arrays.strategies, numerator, denominator, failed, values, resampled)
+    values = scores(numerator, denominator, by.statistic)
+    if by.statistic == "mean":
+        resampled = bootstrap_scores(numerator, denominator, draws, seed)
+    else:
+        resampled = bootstrap_medians(numerator, draws, seed)
+    return Scored(by, arrays.strategies, numerator, denominator, failed, values, resampled, seed)
 
 
-def intervals_of(values: FloatArray, draws: FloatArray) -> list[Interval]:
-    """Values (S,) with the 95% intervals of their draws (D, S)."""
-    low, high = bootstrap.interval_ends(draws)
-    return [
-        Interval(float(value), float(bottom), float(top)) for value, bottom, top in zip(values, low, high, strict=True)
-    ]
+def scores(numerator: FloatArray, denominator: FloatArray, statistic: Statistic) -> FloatArray:
+    """The score of every strategy over these questions: contributions (S, n) twice in, (S,) out."""
+    if statistic == "median":
+        medians: FloatArray = np.median(numerator, axis=1)
+        return medians
+    ratios: FloatArray = numerator.sum(axis=1) / denominator.sum(axis=1)
+    return ratios
+
+
+def _intervals(values: FloatArray, low: FloatArray, high: FloatArray) -> list[Interval]:
+    return [Interval(*map(float, ends)) for ends in zip(values, low, high, strict=True)]

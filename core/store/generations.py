@@ -25,6 +25,12 @@ def imported_pool(reader: sqlite3.Connection, task: int, weights_digest: str) ->
     return [Prediction(text=row[0], question=row[1]) for row in rows]
 
 
+def generated_texts(reader: sqlite3.Connection, spec: int) -> dict[bytes, str]:
+    """Every answer generated under a spec, by its context."""
+    rows = reader.execute("SELECT context, text FROM generated_predictions WHERE spec = ?", (spec,))
+    return {row[0]: row[1] for row in rows}
+
+
 def stored_generation(reader: sqlite3.Connection, spec: int, context: bytes) -> StoredGeneration | None:
     row = reader.execute(
         "SELECT text, finished FROM generated_predictions WHERE spec = ? AND context = ?", (spec, context)

@@ -168,6 +168,7 @@ CREATE TABLE column_values (
     score_column INTEGER NOT NULL REFERENCES score_columns ON DELETE CASCADE,
     strategy INTEGER NOT NULL REFERENCES strategies ON DELETE CASCADE,
     question INTEGER NOT NULL REFERENCES questions ON DELETE CASCADE, value REAL NOT NULL CHECK (abs(value) < 1e300),
+    weight REAL NOT NULL DEFAULT 1 CHECK (weight > 0 AND weight < 1e300),
     PRIMARY KEY (score_column, strategy, question)) STRICT, WITHOUT ROWID;
 CREATE TABLE token_ends (
     spec INTEGER NOT NULL REFERENCES specs, response BLOB NOT NULL, ends BLOB NOT NULL,
@@ -181,6 +182,7 @@ CREATE TABLE sampled_answers (
 CREATE TABLE rewards (
     model TEXT NOT NULL, context BLOB NOT NULL, response BLOB NOT NULL, value REAL NOT NULL CHECK (abs(value) < 1e300),
     PRIMARY KEY (model, context, response)) STRICT, WITHOUT ROWID;
-ALTER TABLE run_strategies ADD COLUMN out TEXT NOT NULL DEFAULT ''
+ALTER TABLE run_strategies ADD COLUMN out TEXT NOT NULL DEFAULT '';
+ALTER TABLE chunks ADD COLUMN stage INTEGER NOT NULL DEFAULT 0
 """,
     )

@@ -108,7 +108,8 @@ def create_run(
     ).lastrowid
     assert run is not None
     connection.executemany(
-        "INSERT INTO run_strategies VALUES (?, ?, ?)", [(run, key, place) for place, key in enumerate(strategies)]
+        "INSERT INTO run_strategies (run, strategy, position) VALUES (?, ?, ?)",
+        [(run, key, place) for place, key in enumerate(strategies)],
     )
     connection.executemany(
         "INSERT INTO run_questions VALUES (?, ?, ?)", [(run, place, key) for place, key in enumerate(questions)]
@@ -125,6 +126,11 @@ def spec_id(connection: sqlite3.Connection, spec: ScoreSpec) -> int:
     )
     row = connection.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
     return int(row[0])
+
+
+def spec_by_id(reader: sqlite3.Connection, spec: int) -> ScoreSpec:
+    """The spec of this row number."""
+    return ScoreSpec.from_json(reader.execute("SELECT settings FROM specs WHERE id = ?", (spec,)).fetchone()[0])
 
 
 def _target_id(connection: sqlite3.Connection, target: Target) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from core.domain import ContextKind, TokenScores
+from core.store.batches import slices, wanted
 
 if TYPE_CHECKING:
     from core.metrics.base import ScoreArrays
@@ -119,27 +121,68 @@ def score_arrays(reader: sqlite3.Connection, run: int) -> ScoreArrays:
     rows = reader.execute(
         "SELECT strategies.name, run_items.question, context_kind, scores.tokens, nll_sum, rank_sum"
         " FROM run_items JOIN runs ON runs.id = run_items.run"
+        " JOIN run_strategies ON run_strategies.run = runs.id AND run_strategies.strategy = run_items.strategy"
         " JOIN strategies ON strategies.id = run_items.strategy"
-        " JOIN scores ON scores.spec = runs.spec"
+        " LEFT JOIN scores ON run_items.state IN ('ok', 'reused') AND scores.spec = runs.spec"
         " AND scores.context = run_items.context AND scores.response = run_items.response"
-        " WHERE run_items.run = ? AND run_items.state IN ('ok', 'reused')",
+        " WHERE run_items.run = ?",
         (run,),
     )
-    finished = set(questions)
-    scores = (SampleScore(row[0], row[1], ContextKind(row[2]), *row[3:6]) for row in rows if row[1] in finished)
+    finished, kinds = set(questions), {str(kind): kind for kind in ContextKind}
+    scores = (
+        SampleScore(row[0], row[1], kinds[row[2]], row[3] or nan, nan if row[4] is None else row[4], row[5])
+        for row in rows
+        if row[1] in finished
+    )
     return ScoreArrays.collect(strategies, questions, scores)
 
 
 def finished_questions(reader: sqlite3.Connection, run: int) -> list[int]:
-    """Questions of a run with nothing left to score, in task order: a ranking on them compares like with like."""
+    """Questions of a run with nothing left to score, in task order: a ranking on them compares like with like.
+
+    What a strategy that dropped out lacks does not count.
+    """
     rows = reader.execute(
-        "SELECT run_questions.question FROM run_questions JOIN runs ON runs.id = run_questions.run"
-        " WHERE run = ? AND runs.planned = 1 AND run_questions.question NOT IN"
-        " (SELECT question FROM run_items WHERE run_items.run = ? AND state = 'planned')"
-        " ORDER BY run_questions.position",
-        (run, run),
+        "WITH items AS (SELECT question, max(state = 'planned' AND ifnull(out, '') = '') AS is_open,"
+        " count(DISTINCT CASE out WHEN '' THEN strategy || context_kind END) AS scored"
+        " FROM run_items LEFT JOIN run_strategies USING (run, strategy) WHERE run = :run GROUP BY question)"
+        " SELECT run_questions.question FROM run_questions JOIN runs ON runs.id = run_questions.run"
+        " JOIN items USING (question) WHERE run = :run AND runs.planned = 1 AND NOT is_open"
+        " AND scored = (SELECT max(scored) FROM items) ORDER BY run_questions.position",
+        {"run": run},
     )
     return [row[0] for row in rows]
+
+
+def mean_nll_of(
+    reader: sqlite3.Connection, spec: int, pairs: Iterable[tuple[bytes, bytes]]
+) -> dict[tuple[bytes, bytes], float]:
+    """L, nats per token, of those of these pairs of context and response digests that have a score under the spec."""
+    found: dict[tuple[bytes, bytes], float] = {}
+    for some in slices(list(dict.fromkeys(pairs)), width=2):
+        table, values = wanted(some)
+        rows = reader.execute(
+            f"{table} SELECT context, response, nll_sum / tokens FROM wanted"
+            " CROSS JOIN scores ON spec = ? AND context = first AND response = second",
+            (*values, spec),
+        )
+        found.update({(row[0], row[1]): row[2] for row in rows})
+    return found
+
+
+def plain_token_scores(reader: sqlite3.Connection, run: int) -> Iterator[tuple[int, int, bytes, TokenScores]]:
+    """Strategy, question, response digest and tokens of what a run's strategies scored behind their questions."""
+    rows = reader.execute(
+        "SELECT run_items.strategy, question, run_items.response, arrays FROM run_items"
+        " JOIN runs ON runs.id = run_items.run JOIN run_strategies USING (run, strategy)"
+        " JOIN scores ON scores.spec = runs.spec"
+        " AND scores.context = run_items.context AND scores.response = run_items.response"
+        " JOIN token_scores ON score = scores.id"
+        " WHERE run_items.run = ? AND context_kind = ? AND run_items.state IN ('ok', 'reused')",
+        (run, ContextKind.PLAIN),
+    )
+    for row in rows:
+        yield row[0], row[1], row[2], unpack_arrays(row[3])
 
 
 def sample_errors(reader: sqlite3.Connection, run: int) -> list[tuple[str, str, str, int]]:
@@ -164,3 +207,13 @@ def redone_notes(reader: sqlite3.Connection, run: int) -> list[str]:
         {"redone": _REDONE, "run": run},
     )
     return [f"{row[1]:,} responses overflowed in float16 and were computed again in {row[0]}." for row in rows]
+
+
+def dropped_strategies(reader: sqlite3.Connection, run: int) -> dict[str, str]:
+    """The strategies that a run scores no further, with the reason."""
+    rows = reader.execute(
+        "SELECT name, out FROM run_strategies JOIN strategies ON strategies.id = strategy"
+        " WHERE run = ? AND out <> '' ORDER BY position",
+        (run,),
+    )
+    return {row[0]: row[1] for row in rows}

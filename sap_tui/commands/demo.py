@@ -1,4 +1,7 @@
-"""sap-tui demo: the main job on the bundled sample, in a catalogue of its own that is made anew each time."""
+"""sap-tui demo: the main job on the bundled sample, in a catalogue of its own that is made anew each time.
+
+It ends with what fine-tuning on each metric's pick really gave.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser(
         "demo",
         help="the main job on the bundled sample",
-        description="Import the bundled sample, score it with the bundled tiny model and show the ranking.",
+        description="Import the bundled sample, score it with the bundled tiny model, show the ranking, and say what "
+        "fine-tuning on each metric's pick gave.",
     )
     parser.add_argument("--plain", action="store_true", help="print the ranking instead of opening the app")
     parser.set_defaults(run=demo)
@@ -39,6 +43,7 @@ def demo(arguments: argparse.Namespace) -> int:
         raise SapError(f"The demo's run failed: {run_by_id(open_reader(catalogue), run).why}", "See: sap-tui doctor")
     if arguments.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _print_ranking(catalogue)
+    _say(outcome_table(catalogue))
     from sap_tui.app import open_app
 
     return open_app(catalogue, screen="ranking", run=run)
@@ -81,17 +86,20 @@ def _fresh_catalogue(option: str | None) -> Path:
 def _import_sample(catalogue: Path, sample: Path) -> None:
     from core.store.db import Writer, prepare
     from core.store.importing import import_file
+    from core.store.outcomes import import_outcomes
 
     prepare(catalogue)
     _say(f"Importing {sample / TASK}")
     with Writer(catalogue) as writer:
         for file in sorted((sample / TASK).glob("*.jsonl")):
             import_file(writer, file, task=TASK, strategy=file.stem, teacher="sample generator")
+        import_outcomes(writer, sample / "outcomes.csv", task=TASK)
 
 
 def _queue(catalogue: Path, sample: Path) -> int:
     from core.jobs.launcher import ensure_runner
-    from core.jobs.submit import ScoreOptions, prepare_submission, queue
+    from core.jobs.options import ScoreOptions
+    from core.jobs.submit import prepare_submission, queue
     from core.store.db import Writer, open_reader
 
     options = ScoreOptions(task=TASK, model=str(sample / "tiny-model"), samples=SAMPLES, device="cpu")
@@ -105,12 +113,29 @@ def _queue(catalogue: Path, sample: Path) -> int:
 def _print_ranking(catalogue: Path) -> int:
     from core.rank import ranking_report
     from core.store.db import open_reader
-    from sap_tui.commands.rank import ranking_table
+    from sap_tui.commands.ranking_table import ranking_table
 
     sys.stdout.write(ranking_table(ranking_report(open_reader(catalogue))))
+    print(f"\n{outcome_table(catalogue)}", flush=True)
     program = sys.argv[0] if sys.argv[0].endswith("sap-tui") else "sap-tui"
     _say(f"Open it in the app: {program} --catalogue {shlex.quote(str(catalogue))}")
     return 0
+
+
+def outcome_table(catalogue: Path) -> str:
+    """What fine-tuning on each metric's pick gave, in percent, the best first."""
+    from core.judge import catalogue_pairs
+    from core.judging.judgement import judge, picks
+    from core.store.db import open_reader
+    from sap_tui.commands.judgement_table import BEST_ONE, picks_table
+
+    pairs, directions = catalogue_pairs(open_reader(catalogue), TASK)
+    (pair,) = pairs.pairs
+    judgement = judge(pairs, directions)
+    picked = {metric: picks(pair, metric, directions[metric]) for metric in pair.scores}
+    picked[BEST_ONE] = (pair.strategies[int(pair.outcomes.argmax())],)
+    title = "What fine-tuning on each metric's pick gave (accuracy in %):"
+    return "\n".join([title, *picks_table(judgement, picked)])
 
 
 def _say(text: str) -> None:

@@ -65,7 +65,8 @@ def progress_line(run: Run) -> str:
     if run.phase == "predicting":
         return f"the target model answers the questions {run.phase_done}/{run.phase_total}"
     if run.phase != "scoring":
-        return run.phase or run.shown
+        counts = f" {run.phase_done:,}/{run.phase_total:,}" if run.phase_total else ""
+        return f"{run.phase}{counts}" if run.phase else run.shown
     left = f", {duration(run.seconds_left)} left" if run.seconds_left is not None else ""
     failed = f", {run.errors} failed" if run.errors else ""
     return f"scoring {run.done:,}/{run.total:,}, {run.tokens_per_second:,.0f} tokens/s{left}{failed}"

@@ -8,23 +8,33 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from core.jobs.submit import ScoreOptions, Submission
+    from core.jobs.options import ScoreOptions
+    from core.jobs.submit import Submission
 
 DESCRIPTION = """\
 Score strategies under a target model. The run is queued and a background worker does it; the command returns the
 run's number at once. Scores that exist already are never computed again."""
 
+ALL = "all"
+
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("score", help="score strategies under a target model", description=DESCRIPTION)
     add = parser.add_argument
-    add("--task", required=True, metavar="NAME")
-    add("--model", required=True, help="a model folder, a .gguf file or a hub id in the local hub cache")
+    add("number", nargs="?", type=int, metavar="RUN", help="with --more: the run to extend")
+    add("--more", type=int, metavar="N", help="score so many more questions of a run, and nothing twice")
+    add("--task", metavar="NAME")
+    add("--model", help="a model folder, a .gguf file or a hub id in the local hub cache")
     add("--strategy", action="append", default=[], metavar="NAME", help="only this one (repeatable); default: all")
-    add("--metric", action="append", default=[], metavar="ID", help="repeatable; default: sap, ppl and nll")
-    add("--samples", type=_samples, default=50, metavar="N", help="questions to score, or all (default: 50)")
+    add("--metric", action="append", default=[], metavar="ID",
+        help="repeatable; default: sap, ppl and nll; see sap-tui metrics")  # fmt: skip
+    add("--samples", type=_samples, metavar="N",
+        help="questions to score, or all (default: 50; with --until-decided 300 at most)")  # fmt: skip
     add("--seed", type=int, metavar="S", help="draw the questions at random instead of taking the first ones")
-    add("--examples", type=int, default=2, metavar="K", help="in-context examples of sap (default: 2)")
+    add("--until-decided", action="store_true",
+        help="stop when the first metric's leader is clear, and drop strategies that are out")  # fmt: skip
+    _add_examples(parser)
+    _add_inputs(parser)
     add("--quantization", choices=("none", "int8", "nf4", "fp4"), default="none", help="bitsandbytes (default: none)")
     add("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
         help="auto: float32 on a CPU, the stored half type on a GPU")  # fmt: skip
@@ -46,12 +56,30 @@ def add_parsers(verbs: Any) -> None:
     parser.set_defaults(run=score)
 
 
+def _add_examples(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("in-context examples of sap").add_argument
+    add("--examples", type=int, default=2, metavar="K", help="how many (default: 2)")
+    add("--example-choice", choices=("rotation", "usefulness"), default="rotation",
+        help="the next ones in turn, or those that lower the loss of other answers most")  # fmt: skip
+    add("--example-orders", type=int, default=1, metavar="N", help="average over so many orders of the examples")
+    add("--prompt-template", default="", metavar="FILE", help="a Jinja template with question and examples")
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what some metrics need").add_argument
+    add("--valid", default="", metavar="TASK/STRATEGY", help="trusted pairs for ds_weight")
+    add("--votes", type=int, default=15, metavar="N", help="sampled answers for self_consistency (default: 15)")
+    add("--vote-temperature", type=float, default=1.1, metavar="X", help="their temperature (default: 1.1)")
+    add("--reward-model", default="", metavar="FOLDER", help="a sequence-classification model for reward and car")
+    add("--small-model-run", type=int, metavar="RUN", help="a run of a small model on the same task for learnability")
+
+
 def score(arguments: argparse.Namespace) -> int:
-    from core.jobs.submit import prepare_submission, queue
-    from core.store.db import Writer, open_reader, prepare
+    from core.jobs.submit import queue
+    from core.store.db import Writer, prepare
 
     prepare(arguments.catalogue)
-    submission = prepare_submission(open_reader(arguments.catalogue), options_from(arguments))
+    submission = _submission(arguments)
     if arguments.dry_run:
         return _dry_run(arguments, submission)
     with Writer(arguments.catalogue) as writer:
@@ -67,12 +95,39 @@ def score(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def options_from(arguments: argparse.Namespace) -> ScoreOptions:
-    from core.jobs.submit import ScoreOptions
+def _submission(arguments: argparse.Namespace) -> Submission:
+    from core.errors import UsageError
+    from core.jobs.extend import prepare_extension
+    from core.jobs.submit import prepare_submission
+    from core.store.db import open_reader
 
+    reader = open_reader(arguments.catalogue)
+    if (arguments.more is None) != (arguments.number is None):
+        raise UsageError("--more N and a run's number go together.", "For example: sap-tui score --more 50 3")
+    if arguments.more is not None:
+        return prepare_extension(reader, arguments.number, arguments.more)
+    if not arguments.task or not arguments.model:
+        raise UsageError("score needs --task and --model.", "See: sap-tui score --help")
+    return prepare_submission(reader, options_from(arguments))
+
+
+def options_from(arguments: argparse.Namespace) -> ScoreOptions:
+    from pathlib import Path
+
+    from core.jobs.options import SAMPLES, SAMPLES_UNTIL_DECIDED, ScoreOptions
+    from core.scoring.prompts import read_template
+
+    samples = arguments.samples
+    if samples is None:
+        samples = SAMPLES_UNTIL_DECIDED if arguments.until_decided else SAMPLES
+    template = read_template(Path(arguments.prompt_template)) if arguments.prompt_template else ""
     return ScoreOptions(
         task=arguments.task, model=arguments.model, strategies=tuple(arguments.strategy),
-        metrics=tuple(arguments.metric), samples=arguments.samples, seed=arguments.seed, examples=arguments.examples,
+        metrics=tuple(arguments.metric), samples=None if samples == ALL else samples,
+        seed=arguments.seed, until_decided=arguments.until_decided, examples=arguments.examples,
+        example_choice=arguments.example_choice, example_orders=arguments.example_orders, prompt_template=template,
+        valid=arguments.valid, votes=arguments.votes, vote_temperature=arguments.vote_temperature,
+        reward_model=arguments.reward_model, small_model_run=arguments.small_model_run,
         quantization=arguments.quantization, dtype=arguments.dtype, device=arguments.device,
         revision=arguments.revision, adapter=arguments.adapter, system=arguments.system,
         template_options=tuple(arguments.template_option), answer_filter=not arguments.no_answer_filter,
@@ -142,9 +197,9 @@ def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
     return 0
 
 
-def _samples(text: str) -> int | None:
-    if text == "all":
-        return None
+def _samples(text: str) -> int | str:
+    if text == ALL:
+        return text
     try:
         return int(text)
     except ValueError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import ComposeResult
@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
 from core.jobs.gpu import gpus
-from core.metrics.registry import all_metrics, default_metrics
+from core.metrics.registry import default_metrics, metrics_for_any_run
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, command_line, option
 from sap_tui.widgets.choices import Choices
@@ -57,7 +57,7 @@ class NewRunForm(Dialog[None]):
                 yield from self._model_lines()
                 yield from self._precision_lines()
                 yield labelled(
-                    "metrics", Choices(_same(all_metrics()), "metrics", chosen=default_metrics(), several=True)
+                    "metrics", Choices(_same(metrics_for_any_run()), "metrics", chosen=default_metrics(), several=True)
                 )
                 yield self._sample_line()
                 yield labelled("options", Choices(EXTRAS, "extras", several=True))
@@ -217,5 +217,5 @@ class NewRunForm(Dialog[None]):
         self.app.run_started(int(json.loads(answer.stdout)["run"]))
 
 
-def _same(values: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, str]]:
+def _same(values: Sequence[str]) -> list[tuple[str, str]]:
     return [(value, value) for value in values]

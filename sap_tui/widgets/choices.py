@@ -1,4 +1,4 @@
-"""A line of options to choose one or several from, with the arrow keys and space."""
+"""Options to choose one or several from, with the arrow keys and space."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
 from sap_tui.text import MUTED, plain
+
+GAP = "  "
+SIGN_AND_SPACE = "☐ "
 
 
 class Choices(Widget, can_focus=True):
@@ -62,7 +66,27 @@ class Choices(Widget, can_focus=True):
         return next(iter(self.values), "")
 
     def render(self) -> Content:
-        return Content("  ").join([self._option(place) for place in range(len(self._options))])
+        lines = self._lines(self.size.width)
+        return Content("\n").join([Content(GAP).join([self._option(place) for place in line]) for line in lines])
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, len(self._lines(width)))
+
+    def _lines(self, width: int) -> list[list[int]]:
+        """The places of the options in lines of at most `width` cells; an option is never broken."""
+        lines: list[list[int]] = []
+        free = 0
+        for place in range(len(self._options)):
+            cells = self._cells(place)
+            if not lines or cells > free:
+                lines.append([])
+                free = width
+            lines[-1].append(place)
+            free -= cells + len(GAP)
+        return lines
+
+    def _cells(self, place: int) -> int:
+        return len(SIGN_AND_SPACE) + plain(self._options[place][1]).cell_length
 
     def _option(self, place: int) -> Content:
         value, label = self._options[place]
@@ -88,10 +112,11 @@ class Choices(Widget, can_focus=True):
             self.post_message(self.Changed(self))
 
     def on_click(self, event: events.Click) -> None:
+        lines = self._lines(self.size.width)
         start = 0
-        for place, (_, label) in enumerate(self._options):
-            end = start + 2 + plain(label).cell_length
+        for place in lines[event.y] if event.y < len(lines) else ():
+            end = start + self._cells(place)
             if start <= event.x < end:
                 self.action_move(place - self._cursor)
                 self.action_take()
-            start = end + 2
+            start = end + len(GAP)

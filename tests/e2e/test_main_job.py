@@ -118,9 +118,14 @@ def test_ranking_by_another_metric_as_csv(scored: CommandLine, tmp_path: Path) -
         "sap_low",
         "sap_high",
     ]
+    assert list(rows[0])[-3:] == ["mean_tokens", "accuracy", "same_family"]
     assert [row["strategy"] for row in rows] == [
         row["strategy"] for row in sorted(rows, key=lambda row: float(row["nll"]))
     ]
+    unnamed = json.loads(scored("rank", "--by", "rsr", "--column", "lark", "--format", "json"))
+    assert unnamed["metric"] == "rsr"
+    assert {"rsr", "lark"} <= {each["id"] for each in unnamed["metrics"]}
+    assert all(row["scores"].keys() >= {"rsr", "lark"} and row["mean_tokens"] > 0 for row in unnamed["strategies"])
     for name in ("table", "markdown", "latex"):
         assert all(strategy.split("_")[0] in scored("rank", "--format", name) for strategy in STRATEGIES)
 

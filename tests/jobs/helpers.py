@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.domain import Run
-from core.jobs.submit import ScoreOptions, prepare_submission, queue
+from core.jobs.options import ScoreOptions
+from core.jobs.submit import prepare_submission, queue
 from core.store.check import problems
 from core.store.db import Writer, open_reader
 from core.store.runs import run_by_id

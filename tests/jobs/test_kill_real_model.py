@@ -10,7 +10,8 @@ import pytest
 
 from core.domain import RunState
 from core.jobs.launcher import ensure_runner
-from core.jobs.submit import ScoreOptions, prepare_submission, queue
+from core.jobs.options import ScoreOptions
+from core.jobs.submit import prepare_submission, queue
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from tests.conftest import ROOT, TINY_MODEL, end_processes, wait_until

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from core.domain import Run
-from core.jobs import predict
+from core.jobs import steps
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run
 from core.jobs.predict import Predictor
 from core.jobs.samples import scope_of
+from core.jobs.steps import RunWork
 from core.scoring.fake import FakeEngine, Faults
-from core.scoring.protocol import Generation
+from core.scoring.protocol import Generation, Sampling
 from core.store.db import Writer, open_reader
 from core.store.runs import events, run_by_id
 from tests.jobs.helpers import queue_run, run_now
@@ -37,6 +38,7 @@ class TalkingEngine(FakeEngine):
         max_new_tokens: int,
         on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
         on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
         self.asked += contexts
         for index in reversed(range(len(contexts))):
@@ -60,8 +62,8 @@ class Work:
 
     def predict(self, on_step: Callable[[], None] = lambda: None) -> int:
         """How many predictions the pool has."""
-        predictor = Predictor(self.writer, self.claim, self.run, lambda: self.engine, on_step)
-        return len(predictor.pool(scope_of(self.writer.connection, self.run.id)))
+        work = RunWork(self.writer, self.claim, self.run, lambda: self.engine, on_step)
+        return len(Predictor(work).pool(scope_of(self.writer.connection, self.run.id)))
 
     def stored(self) -> dict[bytes, tuple[str, tuple[int, ...]]]:
         """Text and token ids by context, as another process sees them."""
@@ -100,7 +102,7 @@ def test_every_question_is_answered_once_and_keeps_its_token_ids(work: Work) -> 
 def test_a_stopped_run_goes_on_with_the_open_questions(
     work: Work, monkeypatch: pytest.MonkeyPatch, commit_seconds: float
 ) -> None:
-    monkeypatch.setattr(predict, "COMMIT_SECONDS", commit_seconds)
+    monkeypatch.setattr(steps, "COMMIT_SECONDS", commit_seconds)
     with pytest.raises(StopWorkError):
         work.predict(stop_after(work, 10))
     assert len(work.stored()) == 10
@@ -113,7 +115,7 @@ def test_a_stopped_run_goes_on_with_the_open_questions(
 
 
 def test_progress_counts_answers(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "COMMIT_SECONDS", 0.0)
     seen: list[tuple[str, int, int]] = []
 
     def on_step() -> None:
@@ -126,20 +128,20 @@ def test_progress_counts_answers(work: Work, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_quick_answers_share_a_commit_after_the_first(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
-    update = predict.update_claimed
+    update = steps.update_claimed
 
     def counted(*arguments: object, **columns: object) -> str:
         commits.append(len(work.engine.made))
         return update(*arguments, **columns)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(predict, "update_claimed", counted)
-    monkeypatch.setattr(predict, "COMMIT_SECONDS", 100.0)
+    monkeypatch.setattr(steps, "update_claimed", counted)
+    monkeypatch.setattr(steps, "COMMIT_SECONDS", 100.0)
     work.predict()
     assert commits == [0, QUESTIONS]
 
 
 def test_whoever_lost_the_claim_stores_nothing_more(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "COMMIT_SECONDS", 0.0)
 
     def on_step() -> None:
         if len(work.engine.made) == 5:

@@ -16,6 +16,7 @@ import pytest
 from core.domain import Identity, RunState
 from core.jobs.identity import is_alive, own_identity
 from core.jobs.launcher import ensure_runner, logs_folder, runner_lives
+from core.jobs.options import ScoreOptions
 from core.jobs.scorer import POLL_SECONDS, Scorer
 from core.jobs.scorers import (
     ScorerRow,
@@ -29,7 +30,7 @@ from core.jobs.scorers import (
     turn_idle,
     wish_end,
 )
-from core.jobs.submit import ScoreOptions, prepare_submission, queue
+from core.jobs.submit import prepare_submission, queue
 from core.store.db import Writer, open_reader
 from core.store.runs import wish_cancel, wish_pause
 from tests.conftest import keep_warm, wait_until

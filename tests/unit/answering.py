@@ -1,4 +1,4 @@
-"""Greedy answers to a few questions, of either way of batching, and of a plain loop to compare them with."""
+"""Answers to a few questions, of either way of batching, and of a plain loop to compare them with."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.domain import Turn
 from core.scoring.hf.encode import ChatEncoder
-from core.scoring.hf.generate import GreedyGenerator
+from core.scoring.hf.generate import AnswerGenerator
 from core.scoring.hf.load import load_encoder
-from core.scoring.protocol import EngineSettings, Generation
+from core.scoring.protocol import EngineSettings, Generation, Sampling
 
 QUESTIONS = (
     "Tom has 5 apples and buys 7 more. How many apples does he have?",
@@ -39,7 +39,7 @@ class Answers:
     def __init__(self, folder: Path, continuous: bool = False) -> None:
         self.encoder: ChatEncoder = load_encoder(EngineSettings(str(folder), device="cpu"))
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
-        self.generate = GreedyGenerator(
+        self.generate = AnswerGenerator(
             self.model,
             AutoTokenizer.from_pretrained(folder),
             self.encoder.end_of_turn_ids(),
@@ -53,7 +53,11 @@ class Answers:
         return [self.encoder.encode_context((Turn("user", question),)) for question in QUESTIONS]
 
     def __call__(
-        self, contexts: Sequence[tuple[int, ...]], max_new_tokens: int, on_step: Callable[[], None] | None = None
+        self,
+        contexts: Sequence[tuple[int, ...]],
+        max_new_tokens: int,
+        on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Generation]:
         found: dict[int, Generation] = {}
 
@@ -62,7 +66,7 @@ class Answers:
             assert not found.keys() & {index for index, _ in answers}
             found.update(answers)
 
-        self.notes = self.generate(contexts, max_new_tokens, on_answers, on_step)
+        self.notes = self.generate(contexts, max_new_tokens, on_answers, on_step, sampling)
         return [found[index] for index in range(len(contexts))]
 
 

@@ -17,7 +17,8 @@ import torch
 from core.domain import TokenScores, Turn
 from core.errors import RunError, UsageError
 from core.jobs.gpu import Gpu, choose_device, visible
-from core.jobs.submit import ScoreOptions, prepare_submission
+from core.jobs.options import ScoreOptions
+from core.jobs.submit import prepare_submission
 from core.model_memory import memory_need, working_memory
 from core.scoring.hf import load
 from core.scoring.hf.engine import HuggingFaceEngine

@@ -32,6 +32,17 @@ def test_every_verb_and_option_has_help() -> None:
     check(build_parser())
 
 
+def test_every_verb_is_found_by_its_module_alone() -> None:
+    from sap_tui.cli import VERBS, build_parser
+
+    def verbs(*arguments: str) -> set[str]:
+        parser = build_parser(arguments)
+        return next(set(each.choices) for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+
+    assert all(verbs(verb) == own for own in VERBS.values() for verb in own)
+    assert verbs() == verbs("--help") == set().union(*VERBS.values())
+
+
 def test_every_linked_file_exists() -> None:
     import re
 

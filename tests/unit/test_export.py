@@ -42,6 +42,9 @@ FIRST = RankRow(
     p_value=None,
     separable=False,
     scores={"sap": Interval(3.1875123456789014, 2.9, 3.5), "ppl": Interval(2.83, 2.6, 3.1)},
+    mean_tokens=61.48,
+    accuracy=0.96,
+    same_family=True,
 )
 SECOND = RankRow(
     rank=2,
@@ -73,6 +76,7 @@ REPORT = RankingReport(
         failed={"claude": 2},
         warnings=("A warning.",),
     ),
+    notes=("A note.",),
 )
 
 
@@ -103,6 +107,9 @@ def test_json_is_the_contract() -> None:
                 "p_value": None,
                 "separable": False,
                 "difference": None,
+                "mean_tokens": 61.48,
+                "accuracy": 0.96,
+                "same_family": True,
             },
             {
                 "rank": 2,
@@ -115,6 +122,9 @@ def test_json_is_the_contract() -> None:
                 "p_value": 0.25,
                 "separable": False,
                 "difference": {"value": 0.0625, "low": -0.5, "high": 0.5},
+                "mean_tokens": None,
+                "accuracy": None,
+                "same_family": None,
             },
         ],
         "more_questions": 1200,
@@ -122,14 +132,27 @@ def test_json_is_the_contract() -> None:
         "left_out": {"gpt4": "12 of 50 scored"},
         "failed": {"claude": 2},
         "partial": None,
+        "notes": ["A note."],
+        "metrics": [
+            {
+                "id": each.id,
+                "label": each.label,
+                "direction": "lower",
+                "decimals": 3,
+                "description": each.description,
+                "source": each.source,
+            }
+            for each in (metric("sap"), metric("ppl"))
+        ],
     }
 
 
 def test_csv_golden() -> None:
     assert ranking_csv(REPORT) == (
-        "rank,rank_low,rank_high,strategy,n,p_best,sap,sap_low,sap_high,ppl,ppl_low,ppl_high\n"
-        "1,1,2,step_by_step,50,0.9375,3.1875123456789014,2.9,3.5,2.83,2.6,3.1\n"
-        "2,1,2,claude,50,0.0625,3.25,3.0,3.75,,,\n"
+        "rank,rank_low,rank_high,strategy,n,p_best,sap,sap_low,sap_high,ppl,ppl_low,ppl_high,"
+        "mean_tokens,accuracy,same_family\n"
+        "1,1,2,step_by_step,50,0.9375,3.1875123456789014,2.9,3.5,2.83,2.6,3.1,61.48,0.96,true\n"
+        "2,1,2,claude,50,0.0625,3.25,3.0,3.75,,,,,,\n"
     )
 
 
@@ -139,18 +162,20 @@ def test_markdown_golden() -> None:
         "\n"
         "Undecided: step_by_step leads by sap, but 50 questions do not settle it. About 1,200 more would decide it.\n"
         "\n"
-        "| rank | strategy | sap (95%) | ppl (95%) | P(best) | n |\n"
-        "| ---: | :--- | ---: | ---: | ---: | ---: |\n"
-        "| 1 (1-2) | step_by_step | 3.188 \\[2.900, 3.500\\] | 2.830 \\[2.600, 3.100\\] | 0.94 | 50 |\n"
-        "| 2 (1-2) | claude | 3.250 \\[3.000, 3.750\\] | - | 0.06 | 50 |\n"
+        "| rank | strategy | sap (95%) | ppl (95%) | tokens | right | P(best) | n |\n"
+        "| ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| 1 (1-2) | step_by_step | 3.188 \\[2.900, 3.500\\] | 2.830 \\[2.600, 3.100\\] | 61.5 | 96% | 0.94 | 50 |\n"
+        "| 2 (1-2) | claude | 3.250 \\[3.000, 3.750\\] | - | - | - | 0.06 | 50 |\n"
         "\n"
         "- Without a rank: gpt4 (12 of 50 scored).\n"
         "- A warning.\n"
+        "- A note.\n"
     )
 
 
 def test_latex_golden() -> None:
-    report = replace(REPORT, ranking=replace(REPORT.ranking, left_out={}, warnings=()))
+    rows = tuple(replace(row, mean_tokens=None, accuracy=None) for row in (FIRST, SECOND))
+    report = replace(REPORT, notes=(), ranking=replace(REPORT.ranking, left_out={}, warnings=(), rows=rows))
     assert ranking_latex(report) == (
         "\\begin{table}\n"
         "  \\centering\n"

@@ -98,7 +98,12 @@ def test_select_keeps_the_order_asked_for() -> None:
 
 def test_registry() -> None:
     assert default_metrics() == ("sap", "ppl", "nll")
-    assert set(all_metrics()) == {"sap", "sap_nll", "ppl", "nll"}
+    assert set(all_metrics()) == {
+        "sap", "sap_nll", "ppl", "nll", "rsr", "ifd", "ifd_ppl", "grape_share", "lark", "aslec_drop", "ds_weight",
+        "ds_weight_bias", "self_consistency", "strategy_vote", "reward", "car", "car_shifted", "self_margin",
+        "learnability", "response_tokens", "response_accuracy",
+    }  # fmt: skip
+    assert tuple(all_metrics())[:3] == default_metrics()
     assert all(metric(name).id == name for name in all_metrics())
     assert contexts_needed(["nll", "sap", "ppl"]) == (ContextKind.PLAIN, ContextKind.SELF_ALIGNED)
     assert contexts_needed(["sap_nll"]) == (ContextKind.SELF_ALIGNED,)

@@ -1,4 +1,4 @@
-"""Greedy search in batches padded on the left, which rows leave as soon as they are answered."""
+"""Greedy or drawn answers in batches padded on the left, which rows leave as soon as they are answered."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 
+from core.scoring.hf.draw import Draw, DrawnTokens
 from core.scoring.hf.memory import free_cached_memory, is_out_of_memory
 
 Answered = Callable[[list[tuple[int, list[int]]]], None]
@@ -24,11 +25,12 @@ _LEAVING_SHARE = 4
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A context to be answered with at most `room` new tokens."""
+    """A context to be answered with at most `room` new tokens, the most probable ones unless they are to be drawn."""
 
     index: int
     context: tuple[int, ...]
     room: int
+    draw: Draw | None = None
 
 
 class StaticBatches:
@@ -82,7 +84,7 @@ class StaticBatches:
         longest = width + batch[0].room
         while rows:
             with torch.inference_mode():
-                output = self._step(ids, mask, longest, cache, on_step)
+                output = self._step(ids, mask, longest, cache, _drawing(rows, width), on_step)
                 ids = output.sequences
                 mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
                 over = torch.isin(ids[:, width:], self._end).any(1) | (ids.shape[1] == longest)
@@ -107,7 +109,13 @@ class StaticBatches:
         return ids.to(self._model.device), mask.to(self._model.device)
 
     def _step(
-        self, ids: torch.Tensor, mask: torch.Tensor, longest: int, cache: Any, on_step: Callable[[], None]
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        longest: int,
+        cache: Any,
+        drawing: list[DrawnTokens],
+        on_step: Callable[[], None],
     ) -> Any:
         return self._model.generate(
             input_ids=ids,
@@ -115,6 +123,7 @@ class StaticBatches:
             past_key_values=cache,
             max_new_tokens=longest - ids.shape[1],
             do_sample=False,
+            logits_processor=transformers.LogitsProcessorList(drawing),
             eos_token_id=self._end.tolist() or None,
             pad_token_id=self._pad,
             return_dict_in_generate=True,
@@ -131,6 +140,11 @@ class StaticBatches:
             return (ended.sum() >= enough).expand(rows)
 
         return stop
+
+
+def _drawing(rows: list[Prompt], width: int) -> list[DrawnTokens]:
+    draws = [row.draw for row in rows if row.draw is not None]
+    return [DrawnTokens(draws, width, rows[0].room)] if draws else []
 
 
 def _rows_can_leave(model: Any) -> bool:

@@ -11,6 +11,7 @@ import jinja2
 
 from core.domain import Turn
 from core.errors import RunError
+from core.scoring.hf.token_ends import TokenEnds
 from core.scoring.protocol import EngineSettings
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE)
@@ -32,21 +33,25 @@ class ChatEncoder:
         self._as_text = settings.control_tokens == "as_text"
         self._template = _chat_template(tokenizer)
         self._control_tokens = _control_tokens(tokenizer, self._template or "")
+        self._token_ends: TokenEnds | None = None
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """Token ids of the rendered turns with the generation prompt; RunError where the template refuses them."""
-        turns = self._with_system(turns)
-        if self._template is None:
-            return self._encode_plain(turns)
-        markers = _unused_characters(turns, self._options)
-        mark = self._marker(markers)
-        messages = [{"role": turn.role, "content": mark(turn.content)} for turn in turns]
-        options = {name: mark(value) if isinstance(value, str) else value for name, value in self._options.items()}
-        return tuple(self._encode_marked(self._render(messages, options), markers))
+        return self._encode_turns(turns, is_prompt=True)
+
+    def encode_conversation(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Token ids of the rendered turns, the last of which is the answer; RunError as above."""
+        return self._encode_turns(turns, is_prompt=False)
 
     def encode_response(self, text: str) -> tuple[int, ...]:
         """Token ids of a response by itself, without special tokens."""
         return tuple(self._encode(text, as_text=self._as_text))
+
+    def token_ends(self, text: str) -> tuple[int, ...]:
+        """As `core.scoring.protocol.Encoder.token_ends`."""
+        if self._token_ends is None:
+            self._token_ends = TokenEnds(self._tokenizer, self._as_text)
+        return self._token_ends(text, self.encode_response(text))
 
     def end_of_turn_ids(self) -> set[int]:
         """Ids of the control token that the template writes behind an assistant turn, if it writes one."""
@@ -61,13 +66,23 @@ class ChatEncoder:
         found = _any_of(self._control_tokens).match(rendered.rpartition(answer)[2])
         return {self._tokenizer.convert_tokens_to_ids(found.group())} if found else set()
 
+    def _encode_turns(self, turns: Sequence[Turn], is_prompt: bool) -> tuple[int, ...]:
+        turns = self._with_system(turns)
+        if self._template is None:
+            return self._encode_plain(turns, end="\n" if is_prompt else "")
+        markers = _unused_characters(turns, self._options)
+        mark = self._marker(markers)
+        messages = [{"role": turn.role, "content": mark(turn.content)} for turn in turns]
+        options = {name: mark(value) if isinstance(value, str) else value for name, value in self._options.items()}
+        return tuple(self._encode_marked(self._render(messages, options, is_prompt), markers))
+
     def _with_system(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         if self._system is None or turns[0].role == "system":
             return tuple(turns)
         return (Turn("system", self._system), *turns)
 
-    def _encode_plain(self, turns: Sequence[Turn]) -> tuple[int, ...]:
-        text = "\n".join(turn.content for turn in turns) + "\n"
+    def _encode_plain(self, turns: Sequence[Turn], end: str) -> tuple[int, ...]:
+        text = "\n".join(turn.content for turn in turns) + end
         ids = self._encode(text, as_text=self._as_text)
         begin = self._tokenizer.bos_token_id
         if begin is not None and self._tokenizer.encode("a")[:1] == [begin]:
@@ -80,10 +95,10 @@ class ChatEncoder:
         pattern = _any_of(self._control_tokens)
         return lambda text: pattern.sub(f"{markers[0]}\\g<0>{markers[1]}", text)
 
-    def _render(self, messages: list[dict[str, str]], options: dict[str, Any]) -> str:
+    def _render(self, messages: list[dict[str, str]], options: dict[str, Any], is_prompt: bool) -> str:
         try:
             rendered: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **options
+                messages, tokenize=False, add_generation_prompt=is_prompt, **options
             )
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             raise RunError(

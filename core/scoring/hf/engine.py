@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-import transformers
 
 from core.domain import SampleError, TokenScores, Turn
 from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.gate import PROBE_TEXT
-from core.scoring.hf.generate import GreedyGenerator
+from core.scoring.hf.generate import AnswerGenerator
 from core.scoring.hf.ladder import proven_ladder
 from core.scoring.hf.memory import devices_of, free_cached_memory, peak_memory_bytes
+from core.scoring.hf.refused import refused_ids
 from core.scoring.hf.score import GroupScorer
-from core.scoring.protocol import EngineSettings, Generation, ScoringGroup
+from core.scoring.hf.versions import library_versions
+from core.scoring.protocol import EngineSettings, Generation, Sampling, ScoringGroup
 
 
 class HuggingFaceEngine:
@@ -27,7 +27,7 @@ class HuggingFaceEngine:
         self._model = model
         self._encoder = encoder
         self._settings = settings
-        self._generate = GreedyGenerator(model, tokenizer, encoder.end_of_turn_ids(), encoder.max_context_tokens)
+        self._generate = AnswerGenerator(model, tokenizer, encoder.end_of_turn_ids(), encoder.max_context_tokens)
         self._vocabulary = model.get_input_embeddings().weight.shape[0]
         self._ladder = proven_ladder(model, settings, encoder.encode_response(PROBE_TEXT))
         self._scorer = GroupScorer(model, self._ladder)
@@ -57,11 +57,7 @@ class HuggingFaceEngine:
 
     @property
     def versions(self) -> dict[str, str]:
-        found = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        }
+        found = library_versions(self._model)
         if self._settings.quantization != "none":
             import bitsandbytes
 
@@ -70,8 +66,6 @@ class HuggingFaceEngine:
             import peft
 
             found["peft"] = peft.__version__
-        if self._model.device.type == "cuda":
-            found["gpu"] = ", ".join(map(torch.cuda.get_device_name, devices_of(self._model)))
         return found
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
@@ -79,6 +73,9 @@ class HuggingFaceEngine:
 
     def encode_response(self, text: str) -> tuple[int, ...]:
         return self._encoder.encode_response(text)
+
+    def token_ends(self, text: str) -> tuple[int, ...]:
+        return self._encoder.token_ends(text)
 
     def score(self, groups: Sequence[ScoringGroup]) -> list[list[TokenScores | SampleError]]:
         refused = [[self._refused(group.context, response) for response in group.responses] for group in groups]
@@ -96,13 +93,7 @@ class HuggingFaceEngine:
             return SampleError("empty", "The response has no tokens.")
         if not context:
             return SampleError("no_context", "The context has no tokens, so the first token has no probability.")
-        tokens = len(context) + len(response)
-        if tokens > self.max_context_tokens:
-            return SampleError("too_long", f"{tokens} tokens, the model takes {self.max_context_tokens}.")
-        for token in (max(context), max(response), min(context), min(response)):
-            if not 0 <= token < self._vocabulary:
-                return SampleError("token_out_of_vocabulary", f"Token id {token}, the model has {self._vocabulary}.")
-        return None
+        return refused_ids((*context, *response), self.max_context_tokens, self._vocabulary)
 
     def generate(
         self,
@@ -110,8 +101,9 @@ class HuggingFaceEngine:
         max_new_tokens: int,
         on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
         on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        return self._generate(contexts, max_new_tokens, on_answers, on_step)
+        return self._generate(contexts, max_new_tokens, on_answers, on_step, sampling)
 
     def rest(self) -> None:
         self._ladder.forget()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, cycle, islice
 from typing import Any
@@ -21,7 +22,7 @@ PROBE_TEXT = (
 _CONTEXT_TOKENS = 48
 _LONGEST_WINDOW_TESTED = 2048
 _RESPONSE_TOKENS = (96, 61)
-_FAILURES = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError, ImportError)
+FAILURES = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def agrees(tier: Tier, probe: Sequence[ScoringGroup], wanted: Sequence[Sequence[
     try:
         with torch.inference_mode():
             found = tier.score(probe)
-    except _FAILURES:
+    except FAILURES:
         return False
     finally:
         tier.forget()
@@ -59,13 +60,20 @@ def agrees(tier: Tier, probe: Sequence[ScoringGroup], wanted: Sequence[Sequence[
 
 
 def reference_scores(reference: Tier, probe: Sequence[ScoringGroup]) -> list[list[torch.Tensor]]:
-    """Score rows of the probe. RunError where the model does not compute, MemoryError where it has no memory now."""
+    """Score rows of the probe. Raises as `first_computation`."""
+    with first_computation():
+        return reference.score(probe)
+
+
+@contextmanager
+def first_computation() -> Iterator[None]:
+    """Raises RunError where the model does not compute, MemoryError where it has no memory now."""
     try:
         with torch.inference_mode():
-            return reference.score(probe)
+            yield
     except torch.OutOfMemoryError as error:
         raise MemoryError("The model is loaded, but there is no memory left to compute with it.") from error
-    except _FAILURES as error:
+    except FAILURES as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise RunError(
             f"The model does not compute here: {lines[0]}", "Try another dtype, quantization or device."

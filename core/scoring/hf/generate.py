@@ -1,4 +1,4 @@
-"""Greedy answers of the target model: by continuous batching on a GPU, else in batches that shrink."""
+"""Answers of the target model: greedy ones by continuous batching on a GPU, all others in batches that shrink."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import transformers
 
 from core.scoring.hf.batches import Prompt, StaticBatches
 from core.scoring.hf.continuous import ContinuousBatches, ContinuousError
-from core.scoring.protocol import Generation
+from core.scoring.hf.draw import Draw
+from core.scoring.protocol import Generation, Sampling
 
 
-class GreedyGenerator:
-    """Plain greedy search: sampling settings and penalties that the model's folder suggests are not used.
+class AnswerGenerator:
+    """Plain greedy search or plain sampling: settings and penalties that the model's folder suggests are not used.
 
-    `continuous` says whether to batch continuously; None means on a GPU only, because a CPU loses time by it.
+    `continuous` says whether to batch greedy search continuously; None means on a GPU only, because a CPU loses time
+    by it. Sampling never is: the library has one random state for all requests.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class GreedyGenerator:
         max_new_tokens: int,
         on_answers: Callable[[Sequence[tuple[int, Generation]]], None],
         on_step: Callable[[], None] | None = None,
+        sampling: Sampling | None = None,
     ) -> list[str]:
         """As `core.scoring.protocol.Engine.generate`."""
         rooms = [min(max_new_tokens, self._limit - len(context)) for context in contexts]
+        draws = [Draw(sampling.temperature, seed) for seed in sampling.seeds] if sampling else [None] * len(contexts)
         waiting = {
-            index: Prompt(index, context, room)
-            for index, (context, room) in enumerate(zip(contexts, rooms, strict=True))
+            index: Prompt(index, context, room, draw)
+            for index, (context, room, draw) in enumerate(zip(contexts, rooms, draws, strict=True))
             if room > 0
         }
         without_room = [index for index in range(len(contexts)) if index not in waiting]
@@ -59,7 +63,7 @@ class GreedyGenerator:
 
         step = on_step or (lambda: None)
         notes = []
-        if self._continuous is not None and waiting:
+        if self._continuous is not None and sampling is None and waiting:
             try:
                 self._continuous.answer(list(waiting.values()), answered, step)
             except ContinuousError as error:

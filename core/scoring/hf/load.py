@@ -35,15 +35,15 @@ def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None
     Raises RunError where the model can never be scored, MemoryError where it does not fit into the GPUs now.
     """
     tell = on_phase or (lambda phase: None)
-    _quiet()
+    quiet()
     folder = _folder(Path(settings.path), tell)
     settings = replace(settings, device=resolved_device(settings.device))
     tell("loading tokenizer")
-    config = _load_config(folder)
+    config = load_config(folder)
     settings = replace(settings, quantization=quantization_of(folder, config, settings.quantization))
-    tokenizer, encoder = _load_encoder(folder, config, settings)
+    tokenizer, encoder = load_tokenizer(folder, config, settings)
     tell("loading weights")
-    model = _load_model(folder, config, settings)
+    model = load_weights(folder, config, settings)
     if settings.adapter:
         tell("loading adapter")
         _load_adapter(model, Path(settings.adapter))
@@ -56,9 +56,9 @@ def load_engine(settings: EngineSettings, on_phase: Callable[[str], None] | None
 
 def load_encoder(settings: EngineSettings) -> ChatEncoder:
     """The tokenizer side of a target model, without its weights. Raises RunError as `load_engine` does."""
-    _quiet()
+    quiet()
     folder = _folder(Path(settings.path), lambda phase: None)
-    return _load_encoder(folder, _load_config(folder), settings)[1]
+    return load_tokenizer(folder, load_config(folder), settings)[1]
 
 
 def _folder(path: Path, tell: Callable[[str], None]) -> Path:
@@ -72,7 +72,8 @@ def _folder(path: Path, tell: Callable[[str], None]) -> Path:
     return path
 
 
-def _load_config(folder: Path) -> Any:
+def load_config(folder: Path) -> Any:
+    """The configuration of a checked folder. Raises RunError as `load_engine` does."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
     except Exception as error:
@@ -81,7 +82,8 @@ def _load_config(folder: Path) -> Any:
     return config
 
 
-def _load_encoder(folder: Path, config: Any, settings: EngineSettings) -> tuple[Any, ChatEncoder]:
+def load_tokenizer(folder: Path, config: Any, settings: EngineSettings) -> tuple[Any, ChatEncoder]:
+    """The tokenizer, plain and as an encoder. Raises RunError as `load_engine` does."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:
@@ -90,7 +92,7 @@ def _load_encoder(folder: Path, config: Any, settings: EngineSettings) -> tuple[
     return tokenizer, ChatEncoder(tokenizer, settings, int(limit or _UNBOUNDED))
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Libraries log a line per layer and draw bars: keep errors only."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -99,11 +101,14 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", module="(bitsandbytes|peft|transformers)")
 
 
-def _load_model(folder: Path, config: Any, settings: EngineSettings) -> Any:
+def load_weights(
+    folder: Path, config: Any, settings: EngineSettings, kind: Any = transformers.AutoModelForCausalLM
+) -> Any:
+    """A model of this kind, all of whose weights are the folder's. Raises RunError, MemoryError as `load_engine`."""
     is_quantized_here = settings.quantization != "none" and settings.device == "cpu"
     try:
         with returning_freed_memory() if is_quantized_here else nullcontext():
-            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            model, info = kind.from_pretrained(
                 folder,
                 config=config,
                 dtype=getattr(torch, settings.dtype),

@@ -1,0 +1,85 @@
+"""A judgement as a JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.judging.judgement import Judgement, MetricJudgement
+from core.judging.over_tasks import Figure, Outcomes
+
+WEIGHTED = ("weighted_spearman", "weighted_spearman_tie_corrected")
+UNWEIGHTED = ("spearman", "kendall", "pairwise")
+
+
+def judgement_object(
+    judgement: Judgement, by_spread: Mapping[float, Judgement], without_terse: Judgement | None
+) -> dict[str, object]:
+    """The contract of `judge --json`: accuracies as fractions, what is undefined as null.
+
+    `details` has what is beside the figures: intervals (low, high), directions, notes, the spread-weighted
+    correlations of the pairs above each threshold of `by_spread`, and the correlations without terse strategies.
+    """
+    return {
+        "pairs": judgement.pairs,
+        "upper_bound": judgement.upper_bound.chosen.value,
+        "random": judgement.random.chosen.value,
+        "fixed": {
+            name: {"chosen": outcomes.chosen.value, "by_target": outcomes.by_target}
+            for name, outcomes in judgement.fixed.items()
+        },
+        "metrics": {name: _metric(judged) for name, judged in judgement.metrics.items()},
+        "details": {
+            **_details(judgement),
+            "by_spread": [
+                {"min_spread": threshold, **_correlations(above, WEIGHTED)} for threshold, above in by_spread.items()
+            ],
+            "without_terse": without_terse and _correlations(without_terse, UNWEIGHTED),
+        },
+    }
+
+
+def _metric(judged: MetricJudgement) -> dict[str, object]:
+    values = {name: figure.value for name, figure in judged.figures.items()}
+    return {"chosen": values.pop("chosen"), "by_target": judged.by_target, **values}
+
+
+def _details(judgement: Judgement) -> dict[str, object]:
+    return {
+        "protocol": judgement.protocol,
+        "tasks": judgement.tasks,
+        "best_fixed": judgement.best_fixed,
+        "upper_bound": _outcomes(judgement.upper_bound),
+        "random": _outcomes(judgement.random),
+        "fixed": {name: _outcomes(outcomes) for name, outcomes in judgement.fixed.items()},
+        "metrics": {
+            name: {
+                "direction": judged.direction.better,
+                "direction_assumed": judged.direction.assumed,
+                "pairs": judged.pairs,
+                "undefined": judged.undefined,
+                "intervals": {figure: _interval(value) for figure, value in judged.figures.items()},
+            }
+            for name, judged in judgement.metrics.items()
+        },
+        "notes": list(judgement.notes),
+    }
+
+
+def _outcomes(outcomes: Outcomes) -> dict[str, object]:
+    return {"by_target": outcomes.by_target, "interval": _interval(outcomes.chosen), **_regret(outcomes)}
+
+
+def _regret(outcomes: Outcomes) -> dict[str, object]:
+    return {"regret": outcomes.regret.value, "regret_interval": _interval(outcomes.regret)}
+
+
+def _correlations(judgement: Judgement, names: Sequence[str]) -> dict[str, object]:
+    metrics = judgement.metrics.items()
+    return {
+        "pairs": judgement.pairs,
+        "metrics": {metric: {name: judged.figures[name].value for name in names} for metric, judged in metrics},
+    }
+
+
+def _interval(figure: Figure) -> list[float] | None:
+    return None if figure.low is None or figure.high is None else [figure.low, figure.high]

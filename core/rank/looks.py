@@ -1,0 +1,29 @@
+"""The looks at a run that ends when it is decided, from its scores."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from core.domain import Run
+from core.metrics.base import ScoreArrays
+from core.metrics.registry import metric
+from core.rank.arrays import run_arrays
+from core.stats.sequential import Look, look_sizes, sequential_looks
+
+
+def stored_looks(reader: sqlite3.Connection, run: Run) -> list[Look]:
+    """The looks so far at what the catalogue holds. Raises SapError where the run's first metric has no values yet."""
+    return run_looks(run_arrays(reader, run, [metric(run.request.metrics[0])]), run)
+
+
+def run_looks(arrays: ScoreArrays, run: Run) -> list[Look]:
+    """The looks so far, by the run's first metric, at its questions in the order in which they are scored."""
+    by = metric(run.request.metrics[0])
+    contributions = by.contributions(arrays)
+    return sequential_looks(
+        contributions.numerator,
+        contributions.denominator,
+        lower_is_better=by.direction == "lower",
+        sizes=look_sizes(run.questions),
+        statistic=by.statistic,
+    )

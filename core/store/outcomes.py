@@ -1,0 +1,120 @@
+"""What fine-tuning on a strategy's responses really gave, per target model and seed."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.domain import Task
+from core.errors import InputError, UsageError
+from core.ingest.score_tables import OutcomeRow, read_outcomes
+from core.store.catalogue import strategies, task_by_name
+from core.store.db import Writer
+from core.text import visible
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcome:
+    """The accuracy (0 to 1) after fine-tuning the target model on the strategy's responses with this seed."""
+
+    task: str
+    model: str
+    strategy: str
+    seed: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesReport:
+    """What an import of outcomes did; `other_rows` counts rows of other tasks or target models, which were left."""
+
+    stored: int
+    replaced: int
+    models: tuple[str, ...]
+    strategies: int
+    other_rows: int
+
+
+def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None = None) -> OutcomesReport:
+    """Store a file's outcomes (strategy, seed, accuracy); those of the same model, strategy and seed are replaced.
+
+    Columns target_model and task choose rows: those of this task, and of the `model`, or without one of every model.
+    Raises NotFoundError, UsageError or InputError; then nothing is kept.
+    """
+    rows = read_outcomes(path, columns=("strategy", "accuracy"))
+    if model is None and any(row.target_model is None for row in rows):
+        raise UsageError(f"{visible(path.name)} has no column target_model.", "Name the model: --model NAME")
+    with writer.transaction() as connection:
+        found = task_by_name(connection, task)
+        chosen = [row for row in rows if row.task in (None, found.name) and row.target_model in (None, model)]
+        if model is None:
+            chosen = [row for row in rows if row.task in (None, found.name)]
+        if not chosen:
+            raise _nothing_chosen(path, rows, task, model)
+        keys = _strategy_keys(connection, path, found, chosen)
+        replaced = 0
+        for row in chosen:
+            replaced += _store(connection, found.id, row.target_model or str(model), keys[row.strategy], row, path)
+    models = tuple(dict.fromkeys(row.target_model or str(model) for row in chosen))
+    return OutcomesReport(len(chosen), replaced, models, len({row.strategy for row in chosen}), len(rows) - len(chosen))
+
+
+def outcomes(reader: sqlite3.Connection, task: str | None = None, model: str | None = None) -> list[StoredOutcome]:
+    """The outcomes of strategies that the catalogue still holds; NotFoundError for a task that is not there."""
+    conditions, values = ["s.deleted_at IS NULL"], []
+    if task is not None:
+        conditions.append("t.id = ?")
+        values.append(str(task_by_name(reader, task).id))
+    if model is not None:
+        conditions.append("o.model = ?")
+        values.append(model)
+    rows = reader.execute(
+        f"""SELECT t.name AS task, o.model, s.name AS strategy, o.seed, o.accuracy
+            FROM outcomes o JOIN tasks t ON t.id = o.task JOIN strategies s ON s.id = o.strategy
+            WHERE {" AND ".join(conditions)} ORDER BY t.name, o.model, s.name, o.seed""",
+        values,
+    )
+    return [StoredOutcome(**dict(row)) for row in rows]
+
+
+def _strategy_keys(
+    connection: sqlite3.Connection, path: Path, task: Task, rows: Sequence[OutcomeRow]
+) -> dict[str, int]:
+    keys = {strategy.name: strategy.id for strategy in strategies(connection, task.name)}
+    for row in rows:
+        if row.strategy not in keys:
+            near = difflib.get_close_matches(row.strategy, list(keys), n=2)
+            raise InputError(
+                f"{visible(path.name)}:{row.line}: the task {visible(task.name)!r} has no strategy "
+                f"{visible(row.strategy)!r}; nothing was kept.",
+                f"Did you mean {' or '.join(repr(visible(name)) for name in near)}?"
+                if near
+                else "Import its responses first, or leave out the row.",
+            )
+    return keys
+
+
+def _store(connection: sqlite3.Connection, task: int, model: str, strategy: int, row: OutcomeRow, path: Path) -> bool:
+    """Whether an earlier outcome was replaced."""
+    key = (task, model, strategy, row.seed)
+    replaced = connection.execute(
+        "DELETE FROM outcomes WHERE task = ? AND model = ? AND strategy = ? AND seed = ?", key
+    ).rowcount
+    connection.execute(
+        "INSERT INTO outcomes (task, model, strategy, seed, accuracy, source, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*key, row.accuracy, visible(str(path.absolute())), time.time()),
+    )
+    return bool(replaced)
+
+
+def _nothing_chosen(path: Path, rows: Sequence[OutcomeRow], task: str, model: str | None) -> InputError:
+    held = dict.fromkeys(f"{row.task or task} under {row.target_model or model}" for row in rows)
+    wanted = f"{task} under {model}" if model else task
+    return InputError(
+        f"{visible(path.name)} has no outcome of {visible(wanted)}.",
+        f"It has: {visible(', '.join(list(held)[:4]))}{', …' if len(held) > 4 else ''}.",
+    )

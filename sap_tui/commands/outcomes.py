@@ -1,0 +1,87 @@
+"""sap-tui outcomes: what fine-tuning on each strategy gave."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """\
+Import what fine-tuning gave: a file with columns strategy and accuracy (0 to 1), and maybe seed. A column target_model
+names the models that the file is about; without it --model does. Earlier outcomes of the same model, strategy and seed
+are replaced. Without FILE: print the outcomes of the catalogue. sap-tui judge judges the metrics by them."""
+
+
+def add_parsers(verbs: Any) -> None:
+    parser = verbs.add_parser("outcomes", help="what fine-tuning on each strategy gave", description=DESCRIPTION)
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file of outcomes")
+    parser.add_argument("--task", metavar="NAME", help="the task; needed with FILE")
+    parser.add_argument("--model", metavar="MODEL", help="the target model, as its runs name it, or its folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=outcomes)
+
+
+def outcomes(arguments: argparse.Namespace) -> int:
+    from core.store.db import prepare
+
+    prepare(arguments.catalogue)
+    return _print_outcomes(arguments) if arguments.file is None else _import(arguments)
+
+
+def model_name(text: str | None) -> str | None:
+    """The name that runs of this model have: of a folder or file its own name."""
+    if text is None or not Path(text).expanduser().exists():
+        return text
+    path = Path(text).expanduser().resolve()
+    return path.stem if path.is_file() else path.name
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from core.errors import UsageError
+    from core.store.db import Writer
+    from core.store.outcomes import import_outcomes
+    from core.text import visible
+
+    if arguments.task is None:
+        raise UsageError("Outcomes belong to a task.", "Name it: --task NAME")
+    with Writer(arguments.catalogue) as writer:
+        report = import_outcomes(writer, arguments.file, task=arguments.task, model=model_name(arguments.model))
+    if report.other_rows:
+        _say(f"Left out because they are of other tasks or models: {report.other_rows:,} rows")
+    if report.replaced:
+        _say(f"Earlier outcomes that were replaced: {report.replaced:,}")
+    if arguments.json:
+        kept = {"stored": report.stored, "replaced": report.replaced, "models": list(report.models)}
+        print(json.dumps({"task": arguments.task, **kept, "strategies": report.strategies}))
+        return 0
+    models = ", ".join(visible(name) for name in report.models)
+    print(f"{visible(arguments.task)}: {report.stored:,} outcomes of {report.strategies} strategies under {models}")
+    return 0
+
+
+def _print_outcomes(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from core.store import outcomes as store
+    from core.store.db import open_reader
+    from core.text import visible
+    from sap_tui.commands.tables import print_table
+
+    found = store.outcomes(open_reader(arguments.catalogue), arguments.task, model_name(arguments.model))
+    if arguments.json:
+        print(json.dumps([asdict(outcome) for outcome in found]))
+    elif found:
+        rows = [
+            (visible(each.task), visible(each.model), visible(each.strategy), f"{each.seed}", f"{each.accuracy:.4f}")
+            for each in found
+        ]
+        print_table(("task", "target model", "strategy", "seed", "accuracy"), rows, right=(3, 4))
+    else:
+        _say("No outcomes yet. Import some: sap-tui outcomes FILE --task NAME --model MODEL")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

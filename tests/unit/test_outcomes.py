@@ -1,0 +1,86 @@
+"""Outcomes in the catalogue: stored, replaced, and never half kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError, NotFoundError, SapError, UsageError
+from core.store.db import Writer, open_reader
+from core.store.outcomes import StoredOutcome, import_outcomes, outcomes
+from core.store.strategies import delete_strategy
+
+
+def store(catalogue: Path, text: str, **options: str | None):
+    file = catalogue.with_name("outcomes.csv")
+    file.write_text(text, encoding="utf-8")
+    with Writer(catalogue) as writer:
+        return import_outcomes(writer, file, **{"task": "sums", **options})
+
+
+def stored(catalogue: Path, *arguments: str) -> list[tuple[str, str, int, float]]:
+    return [
+        (each.model, each.strategy, each.seed, each.accuracy) for each in outcomes(open_reader(catalogue), *arguments)
+    ]
+
+
+def test_outcomes_of_a_named_model(catalogue: Path) -> None:
+    report = store(catalogue, "strategy,seed,accuracy\nplain,0,0.5\nplain,1,0.6\nchatty,0,0.25\n", model="tiny")
+    assert (report.stored, report.replaced, report.models, report.strategies) == (3, 0, ("tiny",), 2)
+    assert outcomes(open_reader(catalogue)) == [
+        StoredOutcome("sums", "tiny", "chatty", 0, 0.25),
+        StoredOutcome("sums", "tiny", "plain", 0, 0.5),
+        StoredOutcome("sums", "tiny", "plain", 1, 0.6),
+    ]
+
+
+def test_the_same_seed_is_replaced_and_other_seeds_stay(catalogue: Path) -> None:
+    store(catalogue, "strategy,seed,accuracy\nplain,0,0.5\nplain,1,0.6\n", model="tiny")
+    report = store(catalogue, "strategy,seed,accuracy\nplain,1,0.9\nplain,2,0.8\n", model="tiny")
+    assert (report.stored, report.replaced) == (2, 1)
+    assert stored(catalogue) == [("tiny", "plain", 0, 0.5), ("tiny", "plain", 1, 0.9), ("tiny", "plain", 2, 0.8)]
+
+
+TWO_MODELS = "target_model,task,strategy,accuracy\none,sums,plain,0.1\ntwo,sums,plain,0.2\ntwo,other,plain,0.3\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "expected", "left"),
+    [(None, [("one", "plain", 0, 0.1), ("two", "plain", 0, 0.2)], 1), ("two", [("two", "plain", 0, 0.2)], 2)],
+)
+def test_columns_choose_the_rows(catalogue: Path, model: str | None, expected: list[object], left: int) -> None:
+    assert store(catalogue, TWO_MODELS, model=model).other_rows == left
+    assert stored(catalogue) == expected
+    assert stored(catalogue, "sums", "two") == [("two", "plain", 0, 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "message"),
+    [
+        (
+            "strategy,accuracy\nplain,0.5\nplian,0.4\n",
+            {"model": "tiny"},
+            InputError,
+            r"outcomes\.csv:3: the task 'sums' has no strategy 'plian'; nothing was kept\. Did you mean 'plain'",
+        ),
+        ("strategy,accuracy\nplain,0.5\nchatty,50\n", {"model": "tiny"}, InputError, r"outcomes\.csv:3: .* percent"),
+        ("strategy,accuracy\nplain,0.5\n", {"model": None}, UsageError, "no column target_model"),
+        ("strategy,accuracy\nplain,0.5\n", {"model": "tiny", "task": "none"}, NotFoundError, "no task 'none'"),
+        (TWO_MODELS, {"model": "three"}, InputError, "no outcome of sums under three. It has: sums under one"),
+        ("strategy,seed\nplain,0\n", {"model": "tiny"}, InputError, r"outcomes\.csv:2: there is no column 'accuracy'"),
+    ],
+)
+def test_bad_outcomes_leave_nothing(
+    catalogue: Path, text: str, options: dict[str, str | None], error: type[SapError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        store(catalogue, text, **options)
+    assert stored(catalogue) == []
+
+
+def test_outcomes_of_a_deleted_strategy_are_gone(catalogue: Path) -> None:
+    store(catalogue, "strategy,accuracy\nplain,0.5\nchatty,0.6\n", model="tiny")
+    with Writer(catalogue) as writer:
+        delete_strategy(writer, "sums", "plain")
+    assert stored(catalogue) == [("tiny", "chatty", 0, 0.6)]
