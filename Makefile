@@ -1,4 +1,4 @@
-.PHONY: demo test check format bench
+.PHONY: demo test check format bench statistics
 
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -27,3 +27,8 @@ format:
 bench:
 	@scripts/setup.sh run
 	@.venv/bin/python -m benchmarks.scoring $(BENCH_ARGS)
+
+## how far the statistics can be trusted, for docs/statistics.md; STATISTICS_ARGS="--record FILE" with the published record
+statistics:
+	@scripts/setup.sh run
+	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.statistics $(STATISTICS_ARGS)

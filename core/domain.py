@@ -351,7 +351,7 @@ class Run:
 
     @property
     def share_done(self) -> float:
-        """How much of the present phase is done, from 0 to 1: of scoring in tokens, of the others in their own units."""
+        """How much of the present phase is done, from 0 to 1: scoring in tokens, the others in their own units."""
         if self.state is RunState.DONE:
             return 1.0
         done, total = self.tokens_done, self.tokens_total

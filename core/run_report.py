@@ -12,7 +12,7 @@ from core.errors import SapError
 from core.export.run_report import RunReport, StrategyFacts
 from core.metrics.base import Metric
 from core.metrics.registry import all_metrics
-from core.rank import computable_metrics, ranking_report, run_arrays, stored_looks
+from core.rank import computable_metrics, dropped_early, ranking_report, run_arrays, stored_looks
 from core.rank.arrays import metric_of, why_missing
 from core.stats.agreement import Agreement, metric_agreement
 from core.store.catalogue import task_by_name
@@ -30,7 +30,7 @@ def run_agreement(reader: sqlite3.Connection, number: int | None = None, ids: Se
     if not arrays.questions:
         raise SapError(f"Run {run.id} has no scores to compare yet ({run.shown}).", run.why or "See it: sap-tui runs")
     looks = stored_looks(reader, run) if run.request.until_decided else []
-    early = {run.strategies[row]: "dropped out before the last look" for look in looks[:-1] for row in look.out}
+    early = dropped_early(run, looks)
     agreement = metric_agreement(arrays, metrics, incomplete=early, looks={run.request.metrics[0]: looks})
     return replace(agreement, missing={**missing, **agreement.missing})
 

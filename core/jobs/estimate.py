@@ -13,12 +13,13 @@ from core.jobs.loading import load_encoder
 from core.jobs.plan_run import Plan, make_plan
 from core.jobs.pool import generated_pool, stored
 from core.jobs.predict import own_answers
-from core.jobs.samples import Contexts, Scope, samples_of, valid_strategy
+from core.jobs.samples import Contexts, Scope, samples_of
 from core.jobs.submit import Submission
 from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
 from core.model_memory import memory_need
 from core.store.catalogue import question as question_by_id
+from core.store.catalogue import strategy_by_path
 from core.store.generations import imported_pool
 
 
@@ -46,7 +47,7 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
     """Plan the run without storing anything; loads the tokenizer, not the weights."""
     request, scope = (
         submission.request,
-        Scope(submission.strategies, submission.questions, valid_strategy(reader, submission.request.valid)),
+        Scope(submission.strategies, submission.questions, strategy_by_path(reader, submission.request.valid)),
     )
     row = reader.execute("SELECT id FROM specs WHERE digest = ?", (submission.spec.digest,)).fetchone()
     spec = None if row is None else int(row[0])

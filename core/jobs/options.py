@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from core.domain import Run, RunState
 from core.errors import NotFoundError, SapError, UsageError
-from core.jobs.samples import valid_strategy
 from core.metrics.registry import metric
+from core.store.catalogue import strategy_by_path
 from core.store.runs import run_by_id
 
 QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
@@ -88,7 +88,7 @@ def _check_votes(options: ScoreOptions) -> None:
 
 def check_inputs(reader: sqlite3.Connection, options: ScoreOptions) -> None:
     """Raises SapError where the trusted pairs or the small model's run that are named do not serve."""
-    if options.valid and valid_strategy(reader, options.valid) is None:
+    if options.valid and strategy_by_path(reader, options.valid) is None:
         raise NotFoundError(
             f"There is no strategy {options.valid}.",
             "Import the trusted pairs as a strategy of any task and name it as TASK/STRATEGY.",

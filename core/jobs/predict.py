@@ -85,7 +85,7 @@ class Predictor:
 
 
 def own_answers(reader: sqlite3.Connection, spec: int | None, task: int, weights_digest: str) -> OwnAnswer:
-    """The target model's own prediction for a question: the imported one where any were imported, else the generated."""
+    """The target model's own prediction for a question: imported where any were imported, else generated."""
     imported = {each.question: each.text for each in imported_pool(reader, task, weights_digest)}
 
     def answer(question: Question) -> str | None:

@@ -13,7 +13,7 @@ from core.jobs.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
 from core.store.rewards import insert_rewards, rewards
 
-RESPONSES_AT_ONCE = 16
+RESPONSES_AT_ONCE = 64
 
 
 def store_rewards(work: RunWork, scope: Scope) -> None:

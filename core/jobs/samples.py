@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.domain import ContextKind, Prediction, Question, Response, RunRequest, Turn
 from core.scoring.prompts import ALONE, in_context_examples, load_template, orders_of, self_aligned_turns
-from core.store.catalogue import question
+from core.store.catalogue import question, strategy_by_path
 
 OwnAnswer = Callable[[Question], str | None]
 """The target model's own prediction for a question; None where there is none."""
@@ -39,17 +39,7 @@ def scope_of(reader: sqlite3.Connection, run: int, valid: str = "") -> Scope:
     strategies = reader.execute("SELECT strategy FROM run_strategies WHERE run = ? ORDER BY position", (run,))
     questions = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,))
     chosen = tuple(row[0] for row in strategies), tuple(row[0] for row in questions)
-    return Scope(*chosen, valid=valid_strategy(reader, valid))
-
-
-def valid_strategy(reader: sqlite3.Connection, valid: str) -> int | None:
-    """The strategy that TASK/STRATEGY names; None where there is none."""
-    row = reader.execute(
-        "SELECT strategies.id FROM strategies JOIN tasks ON tasks.id = strategies.task"
-        " WHERE tasks.name || '/' || strategies.name = ? AND deleted_at IS NULL",
-        (valid,),
-    ).fetchone()
-    return None if row is None else int(row[0])
+    return Scope(*chosen, valid=strategy_by_path(reader, valid))
 
 
 def samples_of(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:

@@ -16,7 +16,7 @@ from core.rank.votes import VOTERS, count_votes, is_possible
 from core.scoring.answers import gold_kind, is_correct
 from core.scoring.prompts import context_digest
 from core.store.answer_checks import answer_checks
-from core.store.catalogue import turns_from_json
+from core.store.catalogue import strategy_by_path, turns_from_json
 from core.store.rewards import rewards
 from core.store.runs import run_by_id
 from core.store.score_columns import REWARD
@@ -121,10 +121,9 @@ def valid_nll(compared: Compared) -> FloatArray:
 
     name = compared.run.request.valid
     rows = compared.reader.execute(
-        "SELECT questions.turns, responses.digest FROM strategies JOIN tasks ON tasks.id = strategies.task"
-        " JOIN responses ON responses.strategy = strategies.id JOIN questions ON questions.id = responses.question"
-        " WHERE tasks.name || '/' || strategies.name = ? AND deleted_at IS NULL ORDER BY questions.position",
-        (name,),
+        "SELECT questions.turns, responses.digest FROM responses JOIN questions ON questions.id = responses.question"
+        " WHERE responses.strategy = ? ORDER BY questions.position",
+        (strategy_by_path(compared.reader, name),),
     )
     pairs = [(context_digest(turns_from_json(row[0])), row[1]) for row in rows]
     found = mean_nll_of(compared.reader, compared.run.spec, pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from core.domain import Run
 from core.metrics.base import ScoreArrays
@@ -14,6 +15,13 @@ from core.stats.sequential import Look, look_sizes, sequential_looks
 def stored_looks(reader: sqlite3.Connection, run: Run) -> list[Look]:
     """The looks so far at what the catalogue holds. Raises SapError where the run's first metric has no values yet."""
     return run_looks(run_arrays(reader, run, [metric(run.request.metrics[0])]), run)
+
+
+def dropped_early(run: Run, looks: Sequence[Look]) -> dict[str, str]:
+    """Strategies that dropped out before the last look, each with the reason: later questions were not scored."""
+    return {
+        run.strategies[row]: f"dropped out after {each.questions} questions" for each in looks[:-1] for row in each.out
+    }
 
 
 def run_looks(arrays: ScoreArrays, run: Run) -> list[Look]:

@@ -14,11 +14,12 @@ from core.metrics.registry import all_metrics
 from core.rank.arrays import Gathered, gather, metric_of, why_missing
 from core.rank.columns import column_metrics
 from core.rank.controls import copied_shares, with_controls
-from core.rank.looks import run_looks
+from core.rank.looks import dropped_early, run_looks
 from core.stats import cautions
 from core.stats.ranking import available_metrics, rank_strategies
+from core.stats.sequential import Look
 from core.store.runs import last_run, run_by_id
-from core.store.scores import dropped_strategies, redone_notes, sample_errors
+from core.store.scores import redone_notes, sample_errors
 
 
 def ranking_report(
@@ -36,9 +37,12 @@ def ranking_report(
     if not gathered.arrays.questions:
         raise SapError(f"Run {run.id} has no scores to rank yet ({run.shown}).", run.why or "See it: sap-tui runs")
     chosen = by or next(iter(available_metrics(gathered.arrays, metrics)), metrics[0]).id
-    dropped = dropped_strategies(reader, run.id)
-    looks = run_looks(gathered.arrays, run) if run.request.until_decided and chosen == run.request.metrics[0] else ()
-    ranking = rank_strategies(gathered.arrays, metrics, chosen, incomplete={} if looks else dropped, looks=looks)
+    looks = run_looks(gathered.arrays, run) if run.request.until_decided else ()
+    if chosen == run.request.metrics[0]:
+        ranking = rank_strategies(gathered.arrays, metrics, chosen, looks=looks)
+    else:
+        ranking = rank_strategies(gathered.arrays, metrics, chosen, incomplete=dropped_early(run, looks))
+        missing += _not_for_looks(run, looks)
     ranking = replace(ranking, rows=with_controls(ranking.rows, gathered))
     shown = tuple(metric for metric in metrics if any(metric.id in row.scores for row in ranking.rows))
     more = (*_cautions(gathered, ranking, shown), *missing, *_reasons(reader, run), *redone_notes(reader, run.id))
@@ -54,6 +58,13 @@ def ranking_report(
         partial=_partial(run, len(gathered.arrays.questions)),
         notes=(*gathered.inputs.notes, *_notes(gathered, ranking, shown)),
     )
+
+
+def _not_for_looks(run: Run, looks: Sequence[Look]) -> list[str]:
+    """A run that ended early was looked at by one metric, and the tests of the others do not know of the looks."""
+    if len(looks) < 2:
+        return []
+    return [f"This run was stopped by {run.request.metrics[0]}; by other metrics its verdict is too sure."]
 
 
 def _metrics(

@@ -60,16 +60,16 @@ def self_aligned_turns(question: tuple[Turn, ...], examples: Sequence[str], temp
     return (*question[:-1], Turn(asking.role, rendered))
 
 
-def load_template(text: str = "") -> Template:
+def load_template(text: str = "", name: str = "The prompt template") -> Template:
     """A template of the user's, or the program's own; it sees `question` and `examples` and runs in a sandbox.
 
-    Raises InputError where the text is no Jinja.
+    Raises InputError, with the name, where the text is no Jinja.
     """
     environment = SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     try:
         return environment.from_string(text or DEFAULT_TEMPLATE.read_text(encoding="utf-8"))
     except TemplateError as error:
-        raise InputError(f"The prompt template: {error}", "Mend the template; it is Jinja.") from error
+        raise InputError(f"{name}: {error}", "Mend the template; it is Jinja.") from error
 
 
 def read_template(path: Path) -> str:
@@ -84,7 +84,7 @@ def read_template(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text.", "Save the template as UTF-8.") from error
     marks = ("(the question)", "(one answer)", "(another answer)")
-    (turn,) = self_aligned_turns((Turn("user", marks[0]),), marks[1:], load_template(text))
+    (turn,) = self_aligned_turns((Turn("user", marks[0]),), marks[1:], load_template(text, str(path)))
     missing = [mark for mark in marks if mark not in turn.content]
     if missing:
         raise InputError(

@@ -69,6 +69,7 @@ def sequential_looks(
     lower_is_better: bool,
     sizes: Sequence[int],
     statistic: Statistic = "mean",
+    flips: int = significance.FLIPS,
     seed: int = 0,
 ) -> list[Look]:
     """The looks at the first `sizes` questions, up to the one that decides: (S, n) twice in, in the scored order.
@@ -85,7 +86,7 @@ def sequential_looks(
             continue
         compared = [strategy for strategy in active if known[strategy].any()]
         pairs = _Compared(numerator[compared, :size], denominator[compared, :size], statistic, tuple(sizes[:number]))
-        leader, adjusted = pairs.test(lower_is_better, seed)
+        leader, adjusted = pairs.test(lower_is_better, flips, seed)
         p_values = {compared[row]: p for row, p in adjusted.items()}
         out = tuple(strategy for strategy, p in p_values.items() if p < significance.ALPHA)
         decided = bool(p_values) and len(out) == len(p_values)
@@ -105,7 +106,7 @@ class _Compared:
     statistic: Statistic
     sizes: tuple[int, ...]
 
-    def test(self, lower_is_better: bool, seed: int) -> tuple[int, dict[int, float]]:
+    def test(self, lower_is_better: bool, flips: int, seed: int) -> tuple[int, dict[int, float]]:
         """Row of the best strategy, and the adjusted p of all the others."""
         common: BoolArray = np.asarray(np.isfinite(self.numerator).all(axis=0))
         if common.sum() < FEWEST_QUESTIONS:
@@ -117,7 +118,7 @@ class _Compared:
         if not rivals:
             return leader, {}
         powers = [self._powers(size, common, leader, rivals) for size in self.sizes]
-        adjusted = significance.holm(_p_values(powers, seed)) / share_spent(len(self.sizes))
+        adjusted = significance.holm(_p_values(powers, flips, seed)) / share_spent(len(self.sizes))
         return leader, {rival: min(1.0, float(p)) for rival, p in zip(rivals, adjusted, strict=True)}
 
     def _powers(self, size: int, common: BoolArray, leader: int, rivals: list[int]) -> significance.Powers:
@@ -132,16 +133,16 @@ class _Compared:
         return significance.Powers.of(differences, int(used.sum()) or None)
 
 
-def _p_values(looks: Sequence[significance.Powers], seed: int) -> FloatArray:
+def _p_values(looks: Sequence[significance.Powers], flips: int, seed: int) -> FloatArray:
     """The chance to be as extreme as at the last look, or beyond a bound before it, if signs are random: (R,)."""
-    flipped = _flipped(looks, seed)
+    flipped = _flipped(looks, flips, seed)
     level = significance.ALPHA / len(flipped[0])
     crossed = np.zeros(flipped[0].shape, dtype=bool)
     for number, extremity in enumerate(flipped[:-1], start=1):
         for row, gone in zip(extremity, crossed, strict=True):
-            gone[:] = _beyond_bound(row, gone, int(level * share_spent(number) * significance.FLIPS))
+            gone[:] = _beyond_bound(row, gone, int(level * share_spent(number) * flips))
     extreme = crossed | (flipped[-1] >= looks[-1].observed())
-    p_values: FloatArray = (extreme.sum(axis=1) + 1) / (significance.FLIPS + 1)
+    p_values: FloatArray = (extreme.sum(axis=1) + 1) / (flips + 1)
     return p_values
 
 
@@ -156,11 +157,11 @@ def _beyond_bound(extremity: FloatArray, gone: BoolArray, allowed: int) -> BoolA
     return beyond
 
 
-def _flipped(looks: Sequence[significance.Powers], seed: int) -> list[FloatArray]:
+def _flipped(looks: Sequence[significance.Powers], flips: int, seed: int) -> list[FloatArray]:
     """How extreme each look's differences are under random signs, the same at all looks: each (R, F)."""
     generator = np.random.default_rng(seed)
-    sums = [np.zeros((2, len(look.first), significance.FLIPS)) for look in looks]
-    for start, signs in _sign_blocks(generator, looks[-1].first.shape[1]):
+    sums = [np.zeros((2, len(look.first), flips)) for look in looks]
+    for start, signs in _sign_blocks(generator, looks[-1].first.shape[1], flips):
         for look, (ones, cubes) in zip(looks, sums, strict=True):
             first, third = (power[:, start : start + len(signs)] for power in (look.first, look.third))
             ones += first @ signs[: first.shape[1]]
@@ -168,8 +169,8 @@ def _flipped(looks: Sequence[significance.Powers], seed: int) -> list[FloatArray
     return [look.extremity(*both) for look, both in zip(looks, sums, strict=True)]
 
 
-def _sign_blocks(generator: np.random.Generator, questions: int) -> Iterator[tuple[int, FloatArray]]:
+def _sign_blocks(generator: np.random.Generator, questions: int, flips: int) -> Iterator[tuple[int, FloatArray]]:
     """Blocks (some questions, F) of random signs; whatever follows, a question has the same ones."""
     for start in range(0, questions, _BLOCK_QUESTIONS):
-        size = (min(_BLOCK_QUESTIONS, questions - start), significance.FLIPS)
+        size = (min(_BLOCK_QUESTIONS, questions - start), flips)
         yield start, 1.0 - 2.0 * generator.integers(2, size=size, dtype=np.int8).astype(np.float64)

@@ -85,7 +85,7 @@ class Powers:
         """`questions` says how many of the columns hold a difference, if not all; the others are 0."""
         largest = np.abs(differences).max(axis=1, keepdims=True)
         scaled = np.divide(differences, largest, out=np.zeros_like(differences), where=largest > 0)
-        squares = (scaled**2).sum(axis=1, keepdims=True)
+        squares = np.where(largest > 0, (scaled**2).sum(axis=1, keepdims=True), 1.0)
         return cls(scaled, scaled**3, squares, questions or differences.shape[1])
 
     def extremity(self, sums: FloatArray, cubes: FloatArray) -> FloatArray:

@@ -64,6 +64,16 @@ def strategy_by_name(reader: sqlite3.Connection, task: str, name: str) -> Strate
     return _strategy(row)
 
 
+def strategy_by_path(reader: sqlite3.Connection, path: str) -> int | None:
+    """The row number of the strategy that TASK/STRATEGY names; None where there is none."""
+    row = reader.execute(
+        "SELECT strategies.id FROM strategies JOIN tasks ON tasks.id = strategies.task"
+        " WHERE tasks.name || '/' || strategies.name = ? AND deleted_at IS NULL",
+        (path,),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def questions_of(reader: sqlite3.Connection, task_id: int) -> Iterator[Question]:
     """The task's questions in its order."""
     for row in reader.execute(f"{_QUESTIONS} WHERE task = ? ORDER BY position", (task_id,)):

@@ -207,13 +207,3 @@ def redone_notes(reader: sqlite3.Connection, run: int) -> list[str]:
         {"redone": _REDONE, "run": run},
     )
     return [f"{row[1]:,} responses overflowed in float16 and were computed again in {row[0]}." for row in rows]
-
-
-def dropped_strategies(reader: sqlite3.Connection, run: int) -> dict[str, str]:
-    """The strategies that a run scores no further, with the reason."""
-    rows = reader.execute(
-        "SELECT name, out FROM run_strategies JOIN strategies ON strategies.id = strategy"
-        " WHERE run = ? AND out <> '' ORDER BY position",
-        (run,),
-    )
-    return {row[0]: row[1] for row in rows}

@@ -197,6 +197,7 @@ def _verdict(report: RankingReport) -> Content:
 def _notes(report: RankingReport) -> Content:
     lines = [plain(f"! {name} has no rank: {reason}", "$warning") for name, reason in report.ranking.left_out.items()]
     lines += [plain(f"! {warning}", "$warning") for warning in report.ranking.warnings]
+    lines += [plain(f"· {note}", MUTED) for note in report.notes]
     if any(not row.separable for row in report.ranking.rows) and len(report.ranking.rows) > 1:
         lines.insert(0, Content.styled("= cannot be told from the leader with these questions", MUTED))
     return Content("\n").join(lines)

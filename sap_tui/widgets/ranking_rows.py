@@ -21,7 +21,8 @@ def ranking_columns(report: RankingReport | None, plot_width: int = 0) -> tuple[
     """The columns of a report; with the plot's width its title is the axis."""
     if report is None:
         return (Column("strategy", "", 20), Column("plot", "", LEAST_PLOT_WIDTH, stretch=True))
-    titles = ["", report.ranking.metric, "", "95% interval", *(metric.id for metric in _others(report)), "P(best)", "n"]
+    others = [metric.id for metric in _others(report)]
+    titles = ["", report.ranking.metric, "", "95% interval", *others, "P(best)", "tokens", "right", "n"]
     cells = [record.cells for record in ranking_records(report, plot_width)]
     widths = [max(cell_len(title), *(row[place].cell_length for row in cells)) for place, title in enumerate(titles)]
     return (
@@ -33,7 +34,9 @@ def ranking_columns(report: RankingReport | None, plot_width: int = 0) -> tuple[
             Column(metric.id, metric.id, width, "right")
             for metric, width in zip(_others(report), widths[4:], strict=False)
         ),
-        Column("best", "P(best)", widths[-2], "right"),
+        Column("best", "P(best)", widths[-4], "right"),
+        Column("tokens", "tokens", widths[-3], "right"),
+        Column("right", "right", widths[-2], "right"),
         Column("questions", "n", widths[-1], "right"),
     )
 
@@ -59,6 +62,9 @@ def score_details(report: RankingReport, row: RankRow) -> Content:
             ("P(best)", Content(f"{row.p_best:.2f}")),
             ("questions", Content(f"{row.n:,}")),
             *scores,
+            ("tokens", Content(f"{_tokens(row)} a response" if _tokens(row) else "")),
+            ("right", Content(f"{_right(row)} of the final answers" if _right(row) else "")),
+            ("family", Content("the target model's own" if row.same_family else "")),
             ("vs leader", _with_interval(row.difference, by, "+") if row.difference else Content()),
             ("p value", Content(f"{row.p_value:.4f}, Holm-adjusted" if row.p_value is not None else "")),
         ]
@@ -94,14 +100,14 @@ def _record(report: RankingReport, row: RankRow, scale: Scale) -> Record:
                 for metric, other in zip(_others(report), others, strict=True)
             ),
             Content(f"{row.p_best:.2f}"),
-            Content.styled(f"{row.n:,}", MUTED),
+            *(Content.styled(control, MUTED) for control in (_tokens(row), _right(row), f"{row.n:,}")),
         ),
     )
 
 
 def _unranked(report: RankingReport, name: str, reason: str) -> Record:
     first = Content.assemble(" " * PLACE_WIDTH, (" ! ", "$warning"), plain(name, MUTED))
-    blanks = [Content()] * (len(_others(report)) + 3)
+    blanks = [Content()] * (len(_others(report)) + 5)
     return Record(name, (first, Content(), plain(reason, "$warning"), *blanks))
 
 
@@ -124,6 +130,14 @@ def _sign(report: RankingReport, row: RankRow) -> Content:
 
 def _place(row: RankRow) -> str:
     return f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def _tokens(row: RankRow) -> str:
+    return "" if row.mean_tokens is None else f"{row.mean_tokens:,.0f}"
+
+
+def _right(row: RankRow) -> str:
+    return "" if row.accuracy is None else f"{row.accuracy:.0%}"
 
 
 def _others(report: RankingReport) -> list[Metric]:

@@ -100,7 +100,7 @@ def test_the_template_of_the_user_makes_other_contexts(catalogue: Path, stand_in
     [
         ("{{ question }}", "does not show (one answer)"),
         ("{% for example in examples %}{{ example }}{% endfor %}", "does not show (the question)"),
-        ("{{ question ", "prompt template"),
+        ("{{ question ", "template.jinja: "),
         ("{{ question.nothing.at.all }}", "does not render"),
         ("{{ ().__class__.__mro__ }}", "does not render"),
     ],

@@ -197,3 +197,16 @@ def test_plain_contexts_alone_are_scored_for_a_plain_metric(four: Path, stand_in
     do(four, number, TeachingEngine())
     kinds = {row[0] for row in rows(four, "SELECT context_kind FROM run_items WHERE run = ?", number)}
     assert kinds == {str(ContextKind.PLAIN)}
+
+
+def test_by_another_metric_the_strategies_that_dropped_early_stand_aside(four: Path, stand_in_model: Path) -> None:
+    number = queue_run(four, stand_in_model, ("nll", "ppl"), samples=None, until_decided=True)
+    do(four, number, TeachingEngine({"A": 1.0, "B": 1.17, "C": 2.0, "D": 3.0}))
+    by_nll = ranking_report(open_reader(four), number).ranking
+    by_ppl = ranking_report(open_reader(four), number, "ppl").ranking
+    assert by_nll.verdict == "decided"
+    assert by_nll.questions > look_sizes(QUESTIONS)[0]
+    assert {row.strategy for row in by_ppl.rows} == {row.strategy for row in by_nll.rows} == {"A", "B"}
+    assert {"C", "D"} == set(by_ppl.left_out) == set(by_nll.left_out)
+    assert any("stopped by nll" in warning for warning in by_ppl.warnings)
+    assert not any("stopped by" in warning for warning in by_nll.warnings)

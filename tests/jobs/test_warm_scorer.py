@@ -166,7 +166,8 @@ def test_nothing_stays_with_a_time_of_zero(catalogue: Path, stand_in_model: Path
 def test_who_loaded_no_model_does_not_stay(catalogue: Path, stand_in_model: Path, warm: ScorerRow) -> None:
     CommandLine(catalogue)("free")
     assert start_scorer(catalogue, queue_run(catalogue, stand_in_model, strategies=("plain",))).wait(20) == 0
-    assert run_now(catalogue, 2).state is RunState.DONE
+    wait_for_state(catalogue, 2, RunState.DONE)
+    wait_until(lambda: not rows(catalogue, "SELECT * FROM scorers"), what="the end of whoever did it")
 
 
 @pytest.mark.parametrize(("wish", "shown"), [(wish_cancel, "cancelled"), (wish_pause, "paused")])

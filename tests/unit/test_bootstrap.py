@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.stats.bootstrap import (
+    bootstrap_medians,
     bootstrap_scores,
     interval_ends,
     probability_best,
@@ -13,6 +14,7 @@ from core.stats.bootstrap import (
     rank_interval_ends,
     ranks,
 )
+from core.stats.intervals import score_ends
 
 
 def test_counts_are_the_draws_of_one_generator_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +108,62 @@ def test_a_quantile_between_two_places_is_widened() -> None:
     low, high = rank_interval_ends(places, places)
     assert np.quantile(places, 0.025) == pytest.approx(1.975)
     assert (low[0], high[0]) == (1, 3)
+
+
+@pytest.mark.parametrize("questions", [2, 7, 10])
+def test_medians_equal_those_of_the_drawn_values(questions: int) -> None:
+    values = np.random.default_rng(8).integers(6, size=(3, questions)).astype(float)
+    drawn = np.random.default_rng(4).integers(questions, size=(60, questions))
+    expected = np.median(values[:, drawn], axis=2).T
+    assert np.array_equal(bootstrap_medians(values, draws=60, seed=4), expected)
+
+
+def slow_t_interval(top: np.ndarray, bottom: np.ndarray, seed: int) -> tuple[float, float]:
+    """Bootstrap-t ends of the difference of two ratios, draw by draw, errors from the jackknife's linearisation."""
+
+    def estimate(questions: np.ndarray) -> tuple[float, float]:
+        ratios = top[:, questions].sum(axis=1) / bottom[:, questions].sum(axis=1)
+        own = (top[:, questions] - ratios[:, None] * bottom[:, questions]) / bottom[:, questions].mean(axis=1)[:, None]
+        return float(ratios[1] - ratios[0]), float(np.sqrt(((own[1] - own[0]) ** 2).sum()))
+
+    value, error = estimate(np.arange(top.shape[1]))
+    drawn = np.random.default_rng(seed).integers(top.shape[1], size=(500, top.shape[1]))
+    t = [(found - value) / its_error for found, its_error in map(estimate, drawn)]
+    low, high = np.quantile(t, (0.025, 0.975))
+    return value - high * error, value - low * error
+
+
+def test_t_intervals_equal_a_slow_loop() -> None:
+    generator = np.random.default_rng(9)
+    top, bottom = generator.gamma(2.0, size=(2, 40)), generator.gamma(9.0, size=(2, 40))
+    low, high = score_ends(top, bottom, bootstrap_scores(top, bottom, 500, seed=3), 3, beside=0)
+    assert (low[1], high[1]) == pytest.approx(slow_t_interval(top, bottom, seed=3), rel=1e-9)
+    assert low[0] == high[0] == 0.0
+    zero = np.stack([np.zeros(40), top[1]])
+    low, high = score_ends(top, bottom, bootstrap_scores(top, bottom, 500, seed=3), 3)
+    beside_nothing = slow_t_interval(zero, np.stack([np.ones(40), bottom[1]]), seed=3)
+    assert (low[1], high[1]) == pytest.approx(beside_nothing, rel=1e-9)
+
+
+def test_intervals_of_skewed_values_cover_better_than_percentiles() -> None:
+    values = np.exp(np.random.default_rng(10).normal(size=(600, 50)))
+    ones, truth = np.ones_like(values), np.exp(0.5)
+    drawn = bootstrap_scores(values, ones, draws=1_000)
+    covered = [((low <= truth) & (truth <= high)).mean() for low, high in
+        (score_ends(values, ones, drawn, 0), interval_ends(drawn))]  # fmt: skip
+    assert covered[0] > covered[1] + 0.02
+    assert covered[0] > 0.9
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1.0, 2.0], [1.0] * 30, [0.0] * 19 + [1.0], [0.0] * 99 + [1.0], [1.0] * 29 + [1e150], [1.0, 5.0, 2.0, 9.0] * 2],
+)
+def test_intervals_of_few_or_tied_values_stay_near_them(values: list[float]) -> None:
+    row = np.array([values])
+    low, high = score_ends(row, np.ones_like(row), bootstrap_scores(row, np.ones_like(row)), 0)
+    assert np.isfinite([low[0], high[0]]).all()
+    assert low[0] <= row.mean() <= high[0]
+    if len(set(values[:-1])) == 1 or len(values) < 10:
+        assert low[0] >= row.min()
+        assert high[0] <= row.max()

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from core.domain import Prediction, Turn
 from core.errors import InputError, NotFoundError, SapError
-from core.scoring.prompts import ALONE, context_digest, in_context_examples, load_template, self_aligned_turns
+from core.scoring.prompts import (
+    ALONE,
+    context_digest,
+    in_context_examples,
+    load_template,
+    read_template,
+    self_aligned_turns,
+)
 
 
 def pool_of(*questions: int | None) -> list[Prediction]:
@@ -86,15 +93,14 @@ def test_earlier_turns_are_kept() -> None:
 def test_a_template_of_the_users_own(tmp_path: Path) -> None:
     own = tmp_path / "own.jinja"
     own.write_text("{% for example in examples %}\n[{{ example }}]\n{% endfor %}\n{{ question }}", encoding="utf-8")
-    (turn,) = self_aligned_turns((Turn("user", "q\r\n"),), ("é", "b"), load_template(own))
+    (turn,) = self_aligned_turns((Turn("user", "q\r\n"),), ("é", "b"), load_template(read_template(own)))
     assert turn.content == "[é]\n[b]\nq\r\n"
 
 
-def test_a_template_cannot_leave_the_sandbox(tmp_path: Path) -> None:
-    hostile = tmp_path / "hostile.jinja"
-    hostile.write_text("{{ question.__class__.__mro__ }}", encoding="utf-8")
+def test_a_template_cannot_leave_the_sandbox() -> None:
+    hostile = load_template("{{ question.__class__.__mro__ }}")
     with pytest.raises(SapError, match="does not render"):
-        self_aligned_turns((Turn("user", "q"),), ("a",), load_template(hostile))
+        self_aligned_turns((Turn("user", "q"),), ("a",), hostile)
 
 
 def test_bad_template_files_are_named(tmp_path: Path) -> None:
@@ -102,11 +108,11 @@ def test_bad_template_files_are_named(tmp_path: Path) -> None:
     broken.write_text("{% for %}", encoding="utf-8")
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"broken\.jinja"):
-        load_template(broken)
+        read_template(broken)
     with pytest.raises(InputError, match=r"binary\.jinja"):
-        load_template(binary)
+        read_template(binary)
     with pytest.raises(NotFoundError, match=r"absent\.jinja"):
-        load_template(tmp_path / "absent.jinja")
+        read_template(tmp_path / "absent.jinja")
 
 
 def test_contexts_are_told_apart() -> None:

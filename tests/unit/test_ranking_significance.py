@@ -8,20 +8,45 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from core.stats.significance import holm, linear_contributions, questions_needed, sign_flip_p_values
+from core.stats.significance import (
+    holm,
+    linear_contributions,
+    paired_differences,
+    questions_needed,
+    sign_flip_p_values,
+)
 
 
-@pytest.mark.parametrize("questions", [1, 2, 5, 9])
+def corrected_t(differences: np.ndarray) -> float:
+    """Hall's skewness-corrected t of one row, step by step."""
+    from scipy import stats
+
+    n = len(differences)
+    if np.ptp(differences) == 0:
+        return float("inf")
+    t = differences.mean() / (differences.std() / np.sqrt(n))
+    skewness = stats.skew(differences)
+    return float(t + skewness * t**2 / (3 * np.sqrt(n)) + skewness**2 * t**3 / (27 * n) + skewness / (6 * np.sqrt(n)))
+
+
+@pytest.mark.parametrize("questions", [2, 5, 9])
 def test_small_samples_equal_brute_force(questions: int) -> None:
     differences = np.random.default_rng(questions).normal(0.4, 1.0, size=(3, questions))
     p_values = sign_flip_p_values(differences)
     for row, p_value in zip(differences, p_values, strict=True):
-        sums = [
-            abs(sum(sign * d for sign, d in zip(signs, row, strict=True)))
-            for signs in product((1, -1), repeat=questions)
-        ]
-        extreme = sum(value >= abs(row.sum()) - 1e-9 for value in sums)
+        flips = [abs(corrected_t(np.array(signs) * row)) for signs in product((1, -1), repeat=questions)]
+        extreme = sum(value >= abs(corrected_t(row)) * (1 - 1e-6) for value in flips)
         assert p_value == extreme / 2**questions
+
+
+def test_a_strategy_with_a_heavy_tail_is_not_taken_for_the_better_one_of_equal_means() -> None:
+    generator = np.random.default_rng(20)
+    steady = np.exp(0.25 * generator.normal(size=(1_500, 100)) - 0.25**2 / 2)
+    heavy = np.exp(generator.normal(size=(1_500, 100)) - 1 / 2)
+    differences = steady - heavy
+    wrongly = (sign_flip_p_values(differences, flips=1_000) < 0.05) & (differences.mean(axis=1) > 0)
+    by_t = differences.mean(axis=1) / (differences.std(axis=1, ddof=1) / 10) > 1.984
+    assert wrongly.mean() < 0.05 < by_t.mean()
 
 
 def test_a_worked_example() -> None:
@@ -122,3 +147,26 @@ def test_a_constant_difference_still_needs_enough_questions_for_the_test() -> No
     assert needed == 6
     assert sign_flip_p_values(np.full((1, 5), 0.5))[0] >= 0.05
     assert sign_flip_p_values(np.full((1, needed), 0.5))[0] < 0.05
+
+
+def test_sides_of_two_medians_do_not_change_when_the_values_of_a_question_are_swapped() -> None:
+    values = np.random.default_rng(15).gamma(2.0, size=(2, 12))
+    sides = paired_differences(values, np.ones_like(values), "median", 0, [1])[0]
+    swapped = values.copy()
+    swapped[:, 3] = values[::-1, 3]
+    expected = sides.copy()
+    expected[3] = -sides[3]
+    assert paired_differences(swapped, np.ones_like(values), "median", 0, [1])[0].tolist() == expected.tolist()
+    middle = np.median(values)
+    assert sides.sum() / 2 == (values[1] > middle).sum() - (values[0] > middle).sum()
+
+
+def test_the_test_of_medians_sees_medians_and_not_means() -> None:
+    generator = np.random.default_rng(16)
+    first = generator.normal(size=200)
+    later, heavy = first + 0.8 + generator.normal(size=200), first.copy()
+    heavy[:5] += 1_000
+    values = np.stack([first, later, heavy])
+    p_values = sign_flip_p_values(paired_differences(values, np.ones_like(values), "median", 0, [1, 2]))
+    assert p_values[0] < 0.001
+    assert p_values[1] > 0.05
