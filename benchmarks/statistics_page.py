@@ -11,7 +11,7 @@ INTERVALS = """\
 Share of 95% intervals that hold the truth. Scores and differences of means and ratios have bootstrap-t intervals
 (percentile ones below 10 questions and where draws have no spread), medians percentile ones; 1,000 draws here. From
 100 questions on the share should lie in 93 to 97%; **bold** is what does not. 20 and 50 questions are as measured.
-With 1,200 samples the figures themselves are sure to about 0.6 points (a standard error); those of the record more so.
+With 1,200 samples a figure's own standard error is about 0.6 points, with fewer samples more.
 The published record is the per-row self-aligned perplexity of its main pairs, drawn with replacement from 300 rows,
 whose mean is then the truth. Pairs with extreme values hold one above 20 times its strategy's median: such a mean
 hangs on rows that a sample has or has not, and no interval made from the sample can know. There, look at `sap_nll`."""

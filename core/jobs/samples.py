@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from core.domain import ContextKind, Prediction, Question, Response, RunRequest, Turn
 from core.scoring.prompts import ALONE, in_context_examples, load_template, orders_of, self_aligned_turns
 from core.store.catalogue import question, strategy_by_path
+from core.store.runs import scope_questions
 
 OwnAnswer = Callable[[Question], str | None]
 """The target model's own prediction for a question; None where there is none."""
@@ -37,9 +38,8 @@ class QuestionSamples:
 def scope_of(reader: sqlite3.Connection, run: int, valid: str = "") -> Scope:
     """`valid` is the TASK/STRATEGY of the run's request."""
     strategies = reader.execute("SELECT strategy FROM run_strategies WHERE run = ? ORDER BY position", (run,))
-    questions = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,))
-    chosen = tuple(row[0] for row in strategies), tuple(row[0] for row in questions)
-    return Scope(*chosen, valid=strategy_by_path(reader, valid))
+    chosen = tuple(row[0] for row in strategies)
+    return Scope(chosen, scope_questions(reader, run), valid=strategy_by_path(reader, valid))
 
 
 def samples_of(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:

@@ -10,11 +10,31 @@ from core.metrics.base import ScoreArrays
 from core.metrics.registry import metric
 from core.rank.arrays import run_arrays
 from core.stats.sequential import Look, look_sizes, sequential_looks
+from core.store.runs import scope_questions
 
 
 def stored_looks(reader: sqlite3.Connection, run: Run) -> list[Look]:
     """The looks so far at what the catalogue holds. Raises SapError where the run's first metric has no values yet."""
-    return run_looks(run_arrays(reader, run, [metric(run.request.metrics[0])]), run)
+    return run_looks(reader, run, run_arrays(reader, run, [metric(run.request.metrics[0])]))
+
+
+def run_looks(reader: sqlite3.Connection, run: Run, arrays: ScoreArrays) -> list[Look]:
+    """The looks so far, by the run's first metric, at its questions in the order in which they are scored.
+
+    A look needs all questions before it: later ones may be finished early because their scores existed.
+    """
+    order = scope_questions(reader, run.id)
+    finished = set(arrays.questions)
+    ready = next((place for place, question in enumerate(order) if question not in finished), len(order))
+    by = metric(run.request.metrics[0])
+    contributions = by.contributions(arrays)
+    return sequential_looks(
+        contributions.numerator[:, :ready],
+        contributions.denominator[:, :ready],
+        lower_is_better=by.direction == "lower",
+        sizes=look_sizes(len(order)),
+        statistic=by.statistic,
+    )
 
 
 def dropped_early(run: Run, looks: Sequence[Look]) -> dict[str, str]:
@@ -22,16 +42,3 @@ def dropped_early(run: Run, looks: Sequence[Look]) -> dict[str, str]:
     return {
         run.strategies[row]: f"dropped out after {each.questions} questions" for each in looks[:-1] for row in each.out
     }
-
-
-def run_looks(arrays: ScoreArrays, run: Run) -> list[Look]:
-    """The looks so far, by the run's first metric, at its questions in the order in which they are scored."""
-    by = metric(run.request.metrics[0])
-    contributions = by.contributions(arrays)
-    return sequential_looks(
-        contributions.numerator,
-        contributions.denominator,
-        lower_is_better=by.direction == "lower",
-        sizes=look_sizes(run.questions),
-        statistic=by.statistic,
-    )

@@ -37,7 +37,7 @@ def ranking_report(
     if not gathered.arrays.questions:
         raise SapError(f"Run {run.id} has no scores to rank yet ({run.shown}).", run.why or "See it: sap-tui runs")
     chosen = by or next(iter(available_metrics(gathered.arrays, metrics)), metrics[0]).id
-    looks = run_looks(gathered.arrays, run) if run.request.until_decided else ()
+    looks = run_looks(reader, run, gathered.arrays) if run.request.until_decided else ()
     if chosen == run.request.metrics[0]:
         ranking = rank_strategies(gathered.arrays, metrics, chosen, looks=looks)
     else:

@@ -63,6 +63,12 @@ def events(reader: sqlite3.Connection, run: int, *, limit: int = 200) -> list[Ev
     return [Event(**dict(row)) for row in reversed(rows)]
 
 
+def scope_questions(reader: sqlite3.Connection, run: int) -> tuple[int, ...]:
+    """The questions of a run in the order in which they are scored."""
+    rows = reader.execute("SELECT question FROM run_questions WHERE run = ? ORDER BY position", (run,))
+    return tuple(row[0] for row in rows)
+
+
 def common_questions(reader: sqlite3.Connection, strategies: Sequence[int]) -> list[int]:
     """Questions that all the strategies answered, in task order."""
     marks = ",".join("?" * len(strategies))

@@ -210,3 +210,19 @@ def test_by_another_metric_the_strategies_that_dropped_early_stand_aside(four: P
     assert {"C", "D"} == set(by_ppl.left_out) == set(by_nll.left_out)
     assert any("stopped by nll" in warning for warning in by_ppl.warnings)
     assert not any("stopped by" in warning for warning in by_nll.warnings)
+
+
+def test_scores_that_exist_do_not_bring_a_look_forward(four: Path, stand_in_model: Path) -> None:
+    """Questions of later stages that are scored already must not fill up an earlier look."""
+    fresh = four.with_name("fresh.db")
+    number = queue_run(four, stand_in_model, ("nll",), samples=None, until_decided=True)
+    sqlite3.connect(four).backup(sqlite3.connect(fresh))
+    wanted = out(fresh, do(fresh, number, TeachingEngine()))
+
+    do(four, queue_run(four, stand_in_model, ("nll",), samples=60), TeachingEngine())
+    engine = TeachingEngine()
+    run = do(four, number, engine, stop_after=1)
+    while not run.state.ended:
+        run = do(four, number, engine, engine.scored + 40)
+    assert run.reused > 0
+    assert out(four, run) == wanted
