@@ -17,7 +17,8 @@ from core.jobs.estimate import estimate
 from core.jobs.extend import prepare_extension
 from core.jobs.submit import queue
 from core.jobs.work import Worker
-from core.rank import ranking_report
+from core.metrics.registry import metric
+from core.rank import ranking_report, run_arrays, stored_looks
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import ScoringGroup
 from core.stats.sequential import look_sizes
@@ -222,6 +223,8 @@ def test_scores_that_exist_do_not_bring_a_look_forward(four: Path, stand_in_mode
     do(four, queue_run(four, stand_in_model, ("nll",), samples=60), TeachingEngine())
     engine = TeachingEngine()
     run = do(four, number, engine, stop_after=1)
+    assert len(run_arrays(open_reader(four), run, [metric("nll")]).questions) > look_sizes(QUESTIONS)[1]
+    assert stored_looks(open_reader(four), run) == []
     while not run.state.ended:
         run = do(four, number, engine, engine.scored + 40)
     assert run.reused > 0
