@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+from core.export.scale import near_intervals, round_step
 
 WIDTH, LABELS, VALUES, ROW, AXIS = 860, 220, 190, 28, 34
 LONGEST_LABEL = 30
 TICKS = 6
-# A last strategy that squeezes the others into less than a quarter of the scale is shown at its end instead.
-FAR = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class IntervalPlot:
 
     @property
     def scale(self) -> tuple[float, float]:
-        near = _near([(bar.low, bar.high) for bar in self.bars])
+        near = near_intervals([(bar.low, bar.high) for bar in self.bars])
         low, high = min(ends[0] for ends in near), max(ends[1] for ends in near)
         margin = (high - low) * 0.03 or abs(low) * 0.05 or 0.5
         return low - margin, high + margin
@@ -77,25 +76,7 @@ class IntervalPlot:
     def ticks(self) -> list[tuple[float, str]]:
         """Round values on the scale: where they lie, and how they are written."""
         low, high = self.scale
-        step = _round_step((high - low) / TICKS)
+        step = round_step((high - low) / TICKS)
         decimals = max(0, -math.floor(math.log10(step)))
         places = range(math.ceil(low / step), math.floor(high / step) + 1)
         return [(self.x(place * step), f"{place * step:.{decimals}f}") for place in places]
-
-
-def _near(intervals: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """All but the last ones, at most a third, that would squeeze the others."""
-    for count in range(max(2, math.ceil(len(intervals) * 2 / 3)), len(intervals)):
-        if _span(intervals[: count + 1]) > FAR * _span(intervals[:count]) > 0:
-            return intervals[:count]
-    return intervals
-
-
-def _span(intervals: Sequence[tuple[float, float]]) -> float:
-    return max(ends[1] for ends in intervals) - min(ends[0] for ends in intervals)
-
-
-def _round_step(step: float) -> float:
-    """The next of 1, 2, 5, 10, ... times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)
