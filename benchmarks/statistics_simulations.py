@@ -13,7 +13,8 @@ import numpy as np
 from core.stats import significance
 from core.stats.bootstrap import bootstrap_medians, bootstrap_scores, interval_ends
 from core.stats.intervals import score_ends
-from core.stats.sequential import look_sizes, sequential_looks
+from core.stats.look_sizes import look_sizes
+from core.stats.sequential import sequential_looks
 
 if TYPE_CHECKING:
     from core.stats.bootstrap import FloatArray

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core.domain import Interval
+from core.export.formats import some_names
 from core.stats.agreement import Agreement, Leader, Pair
 
 LEGEND = (
@@ -14,7 +15,6 @@ LEGEND = (
     "order the strategies alike. In parentheses where the 95% interval holds 0."
 )
 
-MOST_NAMES = 3
 OPPOSITE = -0.5
 
 
@@ -114,12 +114,8 @@ def _settled(leader: Leader) -> str:
 
 
 def _names(strategies: tuple[str, ...]) -> str:
-    """A few of them, and how many others are tied with them."""
-    if len(strategies) == 1:
-        return strategies[0]
-    others = len(strategies) - MOST_NAMES
-    named = ", ".join(strategies[:MOST_NAMES])
-    return f"{named} and {others} more (tied)" if others > 0 else f"{named} (tied)"
+    """The leader, or a few of those that are tied."""
+    return strategies[0] if len(strategies) == 1 else f"{some_names(strategies)} (tied)"
 
 
 def _pair_sentences(agreement: Agreement) -> Iterator[str]:
@@ -164,6 +160,7 @@ def agreement_object(agreement: Agreement) -> dict[str, Any]:
             for leader in agreement.leaders
         ],
         "missing": agreement.missing,
+        "sentences": agreement_sentences(agreement),
     }
 
 

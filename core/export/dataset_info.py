@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8.", "Mend it first.") from error
     except Unreadable as error:
-        raise InputError(f"{name}: {error.reason}", "Mend it first.") from error
+        raise InputError(f"{name}: {error.reason}.", "Mend it first.") from error
     if decoded.problem or skip_space(text, decoded.end) < len(text):
         raise InputError(f"{name}: {decoded.problem or 'more text follows the object'}.", "Mend it first.")
     if not isinstance(decoded.value, dict):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Sequence
 
 from core.domain import RankRow
 from core.export.ranking_rows import ranking_object, table_columns, table_row
@@ -14,6 +15,7 @@ from core.export.spreadsheet import guard_cell
 from core.metrics.base import Metric
 from core.text import visible
 
+MOST_NAMES = 3
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -89,6 +91,7 @@ def verdict_sentence(report: RankingReport) -> str:
     """The verdict in words; names as they are."""
     ranking = report.ranking
     leader = ranking.rows[0].strategy
+    tied = [row.strategy for row in ranking.rows if row.rank == 1]
     if ranking.verdict == "decided":
         return f"Decided: {leader} is the best by {ranking.metric} over {ranking.questions} questions."
     if len(ranking.rows) == 1:
@@ -96,7 +99,16 @@ def verdict_sentence(report: RankingReport) -> str:
     more = (
         "" if ranking.more_questions is None else f" About {_two_digits(ranking.more_questions)} more would decide it."
     )
+    if len(tied) > 1:
+        tie = f"{len(tied)} strategies tie by {ranking.metric} over {ranking.questions} questions"
+        return f"Undecided: {tie}: {some_names(tied)}.{more}"
     return f"Undecided: {leader} leads by {ranking.metric}, but {ranking.questions} questions do not settle it.{more}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """A few of them, and how many others there are."""
+    others = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {others} more" if others > 0 else "")
 
 
 def _two_digits(number: int) -> str:

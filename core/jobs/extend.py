@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import sqlite3
 from dataclasses import replace
+from itertools import takewhile
 
-from core.domain import Run
+from core.domain import Run, RunState
 from core.errors import SapError, UsageError
 from core.jobs.samples import Scope, scope_of
 from core.jobs.submit import Submission
 from core.models import find_target
 from core.store.catalogue import task_by_name
-from core.store.runs import choose_questions, run_by_id, spec_by_id
+from core.store.runs import choose_questions, run_by_id, scope_questions, spec_by_id
+from core.store.scores import finished_questions
 
 
 def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Submission:
@@ -29,18 +31,33 @@ def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Sub
     found = target.weights_digest, target.adapter_digest, target.chat_template_digest
     if found != (spec.weights_digest, spec.adapter_digest, spec.chat_template_digest):
         raise SapError(f"The model of run {number} is not the one that it was.", "Start a new run.")
-    scope = scope_of(reader, number)
-    questions = (*scope.questions, *_further(reader, run, scope, more))
-    request = replace(run.request, samples=len(questions), answered=run.request.answered or len(scope.questions))
+    scope, scored = scope_of(reader, number), _scored(reader, run)
+    questions = (*scored, *_further(reader, run, scope, scored, more))
+    request = replace(
+        run.request,
+        samples=len(questions),
+        answered=run.request.answered or len(scope.questions),
+        until_decided=run.request.until_decided and len(scored) == len(scope.questions),
+    )
     return Submission(task_by_name(reader, run.task).id, request, target, spec, scope.strategies, questions)
 
 
-def _further(reader: sqlite3.Connection, run: Run, scope: Scope, more: int) -> list[int]:
-    """In task order, or drawn where the run's own were drawn."""
+def _scored(reader: sqlite3.Connection, run: Run) -> tuple[int, ...]:
+    """The run's questions; of one that was decided early those up to then. More of them are for all its strategies."""
+    questions = scope_questions(reader, run.id)
+    if not (run.request.until_decided and run.state is RunState.DONE):
+        return questions
+    finished = set(finished_questions(reader, run.id))
+    return tuple(takewhile(finished.__contains__, questions))
+
+
+def _further(reader: sqlite3.Connection, run: Run, scope: Scope, scored: tuple[int, ...], more: int) -> tuple[int, ...]:
+    """What was left of the run's own; then in task order, or drawn where the run's own were drawn."""
     known = set(scope.questions)
     rest = [each for each in choose_questions(reader, scope.strategies, None, None) if each not in known]
-    if not rest:
+    if run.request.seed is not None or run.request.until_decided:
+        random.Random(run.request.seed or 0).shuffle(rest)
+    further = (*scope.questions[len(scored) :], *rest)[:more]
+    if not further:
         raise SapError(f"Run {run.id} has scored every question that its strategies have in common.")
-    if run.request.seed is None and not run.request.until_decided:
-        return rest[:more]
-    return random.Random(run.request.seed or 0).sample(rest, min(more, len(rest)))
+    return further

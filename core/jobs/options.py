@@ -101,4 +101,4 @@ def _check_small_run(run: Run, options: ScoreOptions) -> None:
     if run.task != options.task:
         raise UsageError(f"Run {run.id} scored task {run.task}, not {options.task}.", "Score this task under it.")
     if run.state is not RunState.DONE:
-        raise SapError(f"Run {run.id} is {run.shown}.", "Wait until the small model has scored everything.")
+        raise SapError(f"Run {run.id} is not done ({run.shown}).", "Wait until the small model has scored everything.")

@@ -24,7 +24,7 @@ from core.metrics.base import Input
 from core.metrics.registry import contexts_needed, inputs_needed
 from core.scoring.plan import GroupSize, pack
 from core.scoring.prompts import context_digest
-from core.stats.sequential import look_sizes
+from core.stats.look_sizes import look_sizes
 from core.store.db import Writer
 from core.store.runs import add_event
 from core.store.scores import existing_pairs

@@ -48,36 +48,44 @@ def _drop(connection: sqlite3.Connection, claim: Claim, run: Run, place: int, wh
         strategy = connection.execute(
             "SELECT strategy FROM run_strategies WHERE run = ? AND position = ?", (run.id, place)
         ).fetchone()[0]
-        _forget(connection, claim, run.id, "strategy = ?", (strategy,))
+        _forget(connection, claim, run.id, when, strategy)
         add_event(connection, run.id, "info", f"{name} is {reason}")
 
 
 def _drop_the_rest(connection: sqlite3.Connection, claim: Claim, run: Run, when: Look) -> None:
-    if _forget(connection, claim, run.id, "1", ()):
+    if _forget(connection, claim, run.id, when):
         text = f"decided after {when.questions} of {run.questions} questions: {run.strategies[when.leader]} leads"
         add_event(connection, run.id, "info", text)
 
 
-def _forget(
-    connection: sqlite3.Connection, claim: Claim, run: int, condition: str, parameters: tuple[object, ...]
-) -> int:
-    """Take planned items out of the plan, and their tokens out of the chunks; returns how many they were."""
-    doomed = f"run = ? AND state = 'planned' AND {condition}"
+def _forget(connection: sqlite3.Connection, claim: Claim, run: int, when: Look, strategy: int | None = None) -> int:
+    """Take a strategy, or all, out of the plan from this look on; returns how many planned items that were.
+
+    Items behind the look that existed before go too: the ranking stands on the questions that were looked at.
+    """
+    behind = (
+        "run = :run AND (:strategy IS NULL OR strategy = :strategy) AND question IN"
+        " (SELECT question FROM run_questions WHERE run = :run AND position >= :questions)"
+    )
+    names = {"run": run, "strategy": strategy, "questions": when.questions}
     connection.execute(
         "UPDATE chunks SET tokens = max(0, tokens - ifnull((SELECT sum(tokens) FROM run_items"
-        f" WHERE {doomed} AND run_items.chunk = chunks.number), 0)) WHERE run = ? AND fence IS NULL",
-        (run, *parameters, run),
+        f" WHERE {behind} AND run_items.chunk = chunks.number), 0)) WHERE run = :run AND fence IS NULL",
+        names,
     )
-    count = connection.execute(f"DELETE FROM run_items WHERE {doomed}", (run, *parameters)).rowcount
+    planned = connection.execute(f"SELECT count(*) FROM run_items WHERE {behind} AND state = 'planned'", names)
+    count = int(planned.fetchone()[0])
+    connection.execute(f"DELETE FROM run_items WHERE {behind}", names)
     connection.execute(
-        "DELETE FROM chunks WHERE run = ? AND fence IS NULL AND number NOT IN"
-        " (SELECT chunk FROM run_items WHERE run = ? AND state = 'planned' AND chunk IS NOT NULL)",
-        (run, run),
+        "DELETE FROM chunks WHERE run = :run AND fence IS NULL AND number NOT IN"
+        " (SELECT chunk FROM run_items WHERE run = :run AND state = 'planned' AND chunk IS NOT NULL)",
+        names,
     )
-    total, tokens = connection.execute(
-        "SELECT (SELECT count(*) FROM run_items WHERE run = :run),"
-        " (SELECT ifnull(sum(tokens), 0) FROM chunks WHERE run = :run)",
-        {"run": run},
+    counters = connection.execute(
+        "SELECT count(*) AS total, ifnull(sum(state <> 'planned'), 0) AS done,"
+        " ifnull(sum(state = 'error'), 0) AS errors, ifnull(sum(state = 'reused'), 0) AS reused,"
+        " (SELECT ifnull(sum(tokens), 0) FROM chunks WHERE run = :run) AS tokens_total FROM run_items WHERE run = :run",
+        names,
     ).fetchone()
-    update_claimed(connection, claim, total=total, tokens_total=tokens)
+    update_claimed(connection, claim, **dict(counters))
     return count

@@ -24,7 +24,7 @@ from core.jobs.votes import sample_votes
 from core.metrics.base import Input
 from core.metrics.registry import contexts_needed, inputs_needed
 from core.scoring.protocol import Encoder, Engine
-from core.stats.sequential import look_sizes
+from core.stats.look_sizes import look_sizes
 from core.store.catalogue import question, task_by_name
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id
@@ -102,7 +102,7 @@ class Worker:
     def _loaded(self) -> Engine:
         if self._engine is None:
             if not self._is_warm:
-                beat(self._writer, self._claim, phase="loading")
+                beat(self._writer, self._claim, phase="loading", phase_done=0, phase_total=0)
             self._engine = self._load(self._run, lambda _: self._beat_now_and_then())
             with self._writer.transaction() as connection:
                 update_claimed(connection, self._claim, device=self._engine.device, engine=self._engine.tier)

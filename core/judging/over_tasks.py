@@ -19,7 +19,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over pairs with its 95% interval over tasks; None where it is undefined, or there is one task only."""
+    """A mean over pairs with its 95% interval over tasks; None where it is undefined, or hangs on one task only."""
 
     value: float | None
     low: float | None = None
@@ -52,7 +52,8 @@ class OverTasks:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = numerator.sum(axis=1) / denominator.sum(axis=1)
             draws = bootstrap.bootstrap_scores(numerator, denominator, bootstrap.DRAWS, SEED)
-        return [self._figure(float(mean), column) for mean, column in zip(means, draws.T, strict=True)]
+        tasks = (denominator > 0).sum(axis=1)
+        return [_figure(float(mean), column, int(n)) for mean, column, n in zip(means, draws.T, tasks, strict=True)]
 
     def outcomes(self, values: FloatArray) -> Outcomes:
         """The mean of one outcome a pair: (pairs,) in."""
@@ -72,11 +73,12 @@ class OverTasks:
         sums: FloatArray = values @ (self._task_of[:, None] == np.arange(self.count)).astype(np.float64)
         return sums
 
-    def _figure(self, value: float, draws: FloatArray) -> Figure:
-        if np.isnan(value):
-            return Figure(None)
-        usable = draws[~np.isnan(draws)]
-        if self.count < 2 or not len(usable):
-            return Figure(value)
-        low, high = np.quantile(usable, bootstrap.TAILS)
-        return Figure(value, float(low), float(high))
+
+def _figure(value: float, draws: FloatArray, tasks: int) -> Figure:
+    if np.isnan(value):
+        return Figure(None)
+    usable = draws[~np.isnan(draws)]
+    if tasks < 2 or not len(usable):
+        return Figure(value)
+    low, high = np.quantile(usable, bootstrap.TAILS)
+    return Figure(value, float(low), float(high))

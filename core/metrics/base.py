@@ -92,14 +92,14 @@ class ContextScores:
 class ScoreArrays:
     """The scores of S strategies on Q questions in task order; `contexts` holds those that were scored.
 
-    `token_values` has what `Metric.token_value` gave, by metric id, (S, Q). `columns` has imported values, by the
-    column's name. `inputs` has what is known beside scores, or why it is not, as an error for the user.
+    `token_values` has what `Metric.token_value` gave, by metric id, (S, Q), or the error that it ended in. `columns`
+    has imported values, by name. `inputs` has what is known beside scores, or why it is not, as an error for the user.
     """
 
     strategies: tuple[str, ...]
     questions: tuple[int, ...]
     contexts: Mapping[ContextKind, ContextScores]
-    token_values: Mapping[str, FloatArray] = field(default_factory=dict)
+    token_values: Mapping[str, FloatArray | SapError] = field(default_factory=dict)
     columns: Mapping[str, Contributions] = field(default_factory=dict)
     inputs: Mapping[Input, FloatArray | SapError] = field(default_factory=dict)
 
@@ -143,10 +143,13 @@ class ScoreArrays:
         return found
 
     def token_value(self, metric_id: str) -> FloatArray:
-        """What the metric's `token_value` gave: (S, Q); all NaN where no tokens are stored."""
+        """What the metric's `token_value` gave: (S, Q), all NaN without stored tokens; SapError where it failed."""
         import numpy as np
 
-        return self.token_values.get(metric_id, np.full((len(self.strategies), len(self.questions)), np.nan))
+        found = self.token_values.get(metric_id, np.full((len(self.strategies), len(self.questions)), np.nan))
+        if isinstance(found, SapError):
+            raise found
+        return found
 
     def column(self, name: str) -> Contributions:
         """The values of an imported column; all NaN where there is none of that name."""
@@ -171,7 +174,9 @@ class ScoreArrays:
             context: ContextScores(scores.tokens[rows], scores.nll_sum[rows], scores.rank_sum[rows])
             for context, scores in self.contexts.items()
         }
-        token_values = {name: values[rows] for name, values in self.token_values.items()}
+        token_values = {
+            name: found if isinstance(found, SapError) else found[rows] for name, found in self.token_values.items()
+        }
         columns = {
             name: Contributions(each.numerator[rows], each.denominator[rows]) for name, each in self.columns.items()
         }
@@ -216,9 +221,10 @@ class Metric:
     """A metric's declaration. `numerator` and `denominator` map the scores to arrays (S, Q), NaN where undefined.
 
     A strategy's score is the ratio of their sums over the questions used; without a denominator it is the mean, or
-    with `statistic="median"` the median. Both may raise SapError: what is missing, and how to get it. `token_value`
-    makes one number of a response's tokens, which `ScoreArrays.token_value` then has; `needs_token_ends` says that it
-    reads the tokens' places in the text. `contested` is a sentence for metrics whose direction is not settled.
+    with `statistic="median"` the median; `is_share` says that every response counts 0 or 1. Both functions may raise
+    SapError: what is missing, and how to get it. `token_value` makes one number of a response's tokens, which
+    `ScoreArrays.token_value` then has; `needs_token_ends` says that it reads the tokens' places in the text.
+    `contested` is a sentence for metrics whose direction is not settled.
     """
 
     id: str
@@ -234,6 +240,7 @@ class Metric:
     token_value: Callable[[ResponseTokens], float] | None = None
     needs_token_ends: bool = False
     statistic: Literal["mean", "median"] = "mean"
+    is_share: bool = False
     contested: str = ""
 
     def contributions(self, arrays: ScoreArrays) -> Contributions:
@@ -243,6 +250,8 @@ class Metric:
         """
         import numpy as np
 
+        if self.token_value is not None:
+            arrays.token_value(self.id)
         numerator = self._computed(self.numerator, arrays)
         denominator = np.ones_like(numerator) if self.denominator is None else self._computed(self.denominator, arrays)
         usable = (np.abs(numerator) <= LARGEST_CONTRIBUTION) & (np.abs(denominator) <= LARGEST_CONTRIBUTION)

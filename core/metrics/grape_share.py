@@ -41,4 +41,5 @@ METRIC = Metric(
     contexts=(ContextKind.PLAIN,),
     source="Zhang, Dai, Peng: arXiv 2502.04194",
     numerator=plain_wins,
+    is_share=True,
 )

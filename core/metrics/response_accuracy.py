@@ -24,4 +24,5 @@ METRIC = Metric(
     source="control",
     numerator=correct_responses,
     inputs=(Input.CORRECT,),
+    is_share=True,
 )

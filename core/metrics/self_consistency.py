@@ -24,4 +24,5 @@ METRIC = Metric(
     source="Jiang et al.: arXiv 2408.09849, after Huang et al.: arXiv 2210.11610",
     numerator=agreements_with_target,
     inputs=(Input.TARGET_VOTE,),
+    is_share=True,
 )

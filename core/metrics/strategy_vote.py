@@ -24,4 +24,5 @@ METRIC = Metric(
     source="after Huang et al.: arXiv 2210.11610",
     numerator=agreements_with_strategies,
     inputs=(Input.STRATEGY_VOTE,),
+    is_share=True,
 )

@@ -29,7 +29,7 @@ class Gathered:
 
 
 def gather(reader: sqlite3.Connection, run: Run, metrics: Sequence[Metric]) -> Gathered:
-    """What these metrics are computed from. SapError where a plugin's function fails."""
+    """What these metrics are computed from."""
     compared = Compared(reader, run)
     inputs = Inputs(compared)
     names = {metric.id for metric in metrics} - set(all_metrics())
@@ -45,7 +45,7 @@ def gather(reader: sqlite3.Connection, run: Run, metrics: Sequence[Metric]) -> G
 def run_arrays(reader: sqlite3.Connection, run: Run, metrics: Sequence[Metric]) -> ScoreArrays:
     """The scores of the questions that a run has finished, with the token values, inputs and columns of these metrics.
 
-    An input that is missing is an error that `ScoreArrays.input` raises. SapError where a plugin's function fails.
+    An input that is missing, or a plugin's function that fails, is an error that the metric's contributions raise.
     """
     return gather(reader, run, metrics).arrays
 

@@ -91,9 +91,9 @@ def _as_number(is_right: bool | None) -> float:
 
 
 def reward(compared: Compared) -> FloatArray:
-    """The task's column `reward`, else what the run's reward model gave."""
+    """What the run's reward model gave; of a run without one the task's column `reward`."""
     imported = column_contributions(compared, [REWARD]).get(REWARD)
-    if imported is not None and imported.usable.any():
+    if imported is not None and imported.usable.any() and not compared.run.request.reward_model:
         return imported.numerator / imported.denominator
     pairs = {place: (compared.contexts[place[1]], key) for place, key in compared.digests.items()}
     found = rewards(compared.reader, compared.run.request.reward_model_digest, pairs.values())

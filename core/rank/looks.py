@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from core.domain import Run
 from core.metrics.base import ScoreArrays
 from core.metrics.registry import metric
 from core.rank.arrays import run_arrays
-from core.stats.sequential import Look, look_sizes, sequential_looks
+from core.stats.look_sizes import look_sizes
+from core.stats.sequential import Look, sequential_looks
 from core.store.runs import scope_questions
+
+if TYPE_CHECKING:
+    from core.metrics.base import FloatArray
 
 
 def stored_looks(reader: sqlite3.Connection, run: Run) -> list[Look]:
@@ -27,13 +32,17 @@ def run_looks(reader: sqlite3.Connection, run: Run, arrays: ScoreArrays) -> list
     finished = set(arrays.questions)
     ready = next((place for place, question in enumerate(order) if question not in finished), len(order))
     by = metric(run.request.metrics[0])
-    contributions = by.contributions(arrays)
+
+    def among(rows: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        found = by.contributions(arrays.select([arrays.strategies[row] for row in rows]))
+        return found.numerator[:, :ready], found.denominator[:, :ready]
+
     return sequential_looks(
-        contributions.numerator[:, :ready],
-        contributions.denominator[:, :ready],
+        *among(tuple(range(len(arrays.strategies)))),
         lower_is_better=by.direction == "lower",
         sizes=look_sizes(len(order)),
         statistic=by.statistic,
+        among=among,
     )
 
 

@@ -98,6 +98,9 @@ def _cautions(gathered: Gathered, ranking: Ranking, shown: Sequence[Metric]) -> 
     yield from cautions.contested(metric for metric in shown if metric.id == ranking.metric)
     if any(Input.VALID_NLL in metric.inputs for metric in shown):
         yield from cautions.few_valid_pairs(arrays.input(Input.VALID_NLL))
+        run = gathered.compared.run
+        same = [name for name in ranked if run.request.valid == f"{run.task}/{name}"]
+        yield from cautions.own_valid_set(same)
     if "ds_weight" in ids:
         yield from cautions.as_surprising_as_gold(
             {row.strategy: row.scores["ds_weight"].value for row in ranking.rows if "ds_weight" in row.scores}

@@ -8,6 +8,7 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from core.domain import TokenScores
+from core.errors import SapError
 from core.metrics.base import Metric, ResponseTokens, failed
 from core.rank.compared import Compared, Place
 from core.store.batches import slices, wanted
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
 AT_ONCE = 400
 
 
-def token_values(compared: Compared, metrics: Sequence[Metric]) -> dict[str, FloatArray]:
+def token_values(compared: Compared, metrics: Sequence[Metric]) -> dict[str, FloatArray | SapError]:
     """What the metrics' `token_value` gives of the run's responses behind their questions: (S, Q) by metric id.
 
     NaN where there are no tokens, where the value is not finite, and where a metric that needs the places of tokens
-    in the text lacks them. SapError, with the metric's id, where its function fails.
+    in the text lacks them. Of a metric whose function fails the SapError that names it: the others are computed still.
     """
     wanted = [metric for metric in metrics if metric.token_value is not None]
-    values = {metric.id: compared.unknown() for metric in wanted}
+    values: dict[str, FloatArray | SapError] = {metric.id: compared.unknown() for metric in wanted}
     if wanted:
         for place, tokens in _tokens(compared, any(metric.needs_token_ends for metric in wanted)):
             for metric in wanted:
-                values[metric.id][place] = _value(metric, tokens)
+                found = values[metric.id]
+                if not isinstance(found, SapError):
+                    try:
+                        found[place] = _value(metric, tokens)
+                    except SapError as error:
+                        values[metric.id] = error
     return values
 
 

@@ -20,6 +20,7 @@ VOTERS = {
     Input.TARGET_VOTE: "the target model's sampled answers",
     Input.STRATEGY_VOTE: "the strategies' final answers",
 }
+METRICS = {Input.TARGET_VOTE: "self_consistency", Input.STRATEGY_VOTE: "strategy_vote"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def _note(votes: list[_QuestionVote], kind: Input) -> str:
         what = f"None of {VOTERS[kind]} could be read." if asked else f"There are none of {VOTERS[kind]}."
         raise SapError(what, HOW_TO_GET[kind])
     return (
-        f"{kind}: of {asked:,} of {VOTERS[kind]} {parsed:,} could be read, on {len(decided):,} of {len(votes):,} "
-        f"questions; on average {sum(decided) / len(decided):.0%} of a question's agree with their majority."
+        f"{METRICS[kind]}: {parsed:,} of {asked:,} of {VOTERS[kind]} could be read, on {len(decided):,} of "
+        f"{len(votes):,} questions; on average {sum(decided) / len(decided):.0%} of a question's agree with their "
+        "majority."
     )

@@ -100,8 +100,8 @@ def comparable_answer(answer: str, kind: GoldKind | None) -> str:
     if kind is GoldKind.OPTION:
         return _option(answer) or ""
     if kind is GoldKind.TRUTH:
-        word = _last(_TRUTH, answer)
-        return str(_TRUTH_VALUES[word.casefold()]) if word else ""
+        word = _TRUTH.search(answer)
+        return str(_TRUTH_VALUES[word.group().casefold()]) if word else ""
     number = _number(answer)
     if number is None and kind is GoldKind.NUMBER and "\\" not in answer:
         tail = _number(answer.rpartition("=")[2].strip())

@@ -97,8 +97,17 @@ def few_valid_pairs(valid_nll: FloatArray) -> Iterator[str]:
     """(N,) L of the valid set."""
     if len(valid_nll) < FEW_VALID_PAIRS:
         yield (
-            f"Only {len(valid_nll)} valid pairs are scored: DS weights are unsure. Bring a valid set of at least "
-            f"{FEW_VALID_PAIRS} trusted responses."
+            f"Only {len(valid_nll)} valid pair{'' if len(valid_nll) == 1 else 's'} scored: DS weights are unsure. "
+            f"Bring a valid set of at least {FEW_VALID_PAIRS} trusted responses."
+        )
+
+
+def own_valid_set(names: Iterable[str]) -> Iterator[str]:
+    """Ranked strategies that are the valid set."""
+    for name in names:
+        yield (
+            f"The valid set is the ranked strategy '{visible(name)}' itself, which the DS weight then favours. "
+            "Trust pairs that are not compared."
         )
 
 

@@ -2,7 +2,9 @@
 
 How far a draw lies from the score is measured in the draw's own standard errors, which adapts the ends to skewed
 values (Efron and Tibshirani: An Introduction to the Bootstrap, chapter 12.5). The standard errors are those of the
-linearised ratio of sums; constant factors of them cancel. Percentiles: chapter 13.
+linearised ratio of sums; constant factors of them cancel. Percentiles: chapter 13. No end lies beyond what single
+questions have: where a few of them rule the score, t would reach perplexities below 0. Shares of the questions have
+Wilson's interval (Journal of the American Statistical Association 22, 1927): 0 of 20 is not surely 0.
 """
 
 from __future__ import annotations
@@ -49,7 +51,31 @@ def score_ends(
     low_deviation, high_deviation = bootstrap.interval_ends(deviations)
     lowest = np.minimum(values - high_deviation * error, values)
     highest = np.maximum(values - low_deviation * error, values)
+    least, most = _range_of_questions(numerator, denominator, beside)
+    lowest, highest = np.maximum(lowest, np.minimum(least, values)), np.minimum(highest, np.maximum(most, values))
     return np.where(holds, lowest, low), np.where(holds, highest, high)
+
+
+def share_ends(shares: FloatArray, questions: int) -> tuple[FloatArray, FloatArray]:
+    """Ends of Wilson's interval of shares of so many questions: (S,) in, (S,) twice out."""
+    from scipy.stats import binomtest
+
+    tests = [binomtest(round(share * questions), questions) for share in shares.tolist()]
+    found = [test.proportion_ci(method="wilson") for test in tests]
+    return np.array([each.low for each in found]), np.array([each.high for each in found])
+
+
+def _range_of_questions(
+    numerator: FloatArray, denominator: FloatArray, beside: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest value of single questions, or difference to one strategy's: (S, n) twice in, (S,) twice out.
+
+    Infinite where denominators are not positive, so that a score may lie anywhere.
+    """
+    positive = denominator > 0
+    least = np.divide(numerator, denominator, out=np.full_like(numerator, -np.inf), where=positive).min(axis=1)
+    most = np.divide(numerator, denominator, out=np.full_like(numerator, np.inf), where=positive).max(axis=1)
+    return (least, most) if beside is None else (least - most[beside], most - least[beside])
 
 
 def standard_errors(

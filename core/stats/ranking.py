@@ -51,7 +51,7 @@ def rank_strategies(
     by_id = {each.id: each for each in metrics}
     if by not in by_id:
         raise UsageError(f"'{visible(by)}' is not a metric of this run.", f"Metrics: {', '.join(by_id)}.")
-    ranked, left_out = _rankable(arrays, by_id[by], {**(incomplete or {}), **_dropped(arrays.strategies, looks)})
+    ranked, left_out = rankable(arrays, by_id[by], {**(incomplete or {}), **_dropped(arrays.strategies, looks)})
     main = score_metric(ranked, by_id[by], draws, seed)
     scored, problems = {by: main}, []
     for each in metrics:
@@ -93,7 +93,8 @@ def _tested(strategies: Sequence[str], ranked: Sequence[str], looks: Sequence[Lo
     return Tested(ranked.index(strategies[last.leader]), p_values, level)
 
 
-def _rankable(arrays: ScoreArrays, by: Metric, incomplete: Mapping[str, str]) -> tuple[ScoreArrays, dict[str, str]]:
+def rankable(arrays: ScoreArrays, by: Metric, incomplete: Mapping[str, str]) -> tuple[ScoreArrays, dict[str, str]]:
+    """The strategies that have values and are complete, and why the others are left out; SapError if none is."""
     scored = np.any(by.contributions(arrays).usable, axis=1)
     left_out = {name: incomplete[name] for name in arrays.strategies if name in incomplete}
     for name, has_value in zip(arrays.strategies, scored, strict=True):
@@ -146,6 +147,6 @@ def _incomplete(arrays: ScoreArrays, scored: Mapping[str, Scored]) -> tuple[str,
             failures = ", ".join(f"{visible(strategy)} {failed}" for strategy, failed in each.failed.items())
             warnings.append(
                 f"{count} of {len(arrays.questions)} questions are left out of {name}, because a response has no value "
-                f"({failures}). See the run's errors."
+                f"({failures})."
             )
     return tuple(warnings)

@@ -11,7 +11,7 @@ from core.domain import Interval
 from core.errors import SapError
 from core.metrics.base import Metric, ScoreArrays
 from core.stats.bootstrap import bootstrap_medians, bootstrap_scores, interval_ends
-from core.stats.intervals import score_ends
+from core.stats.intervals import score_ends, share_ends
 
 if TYPE_CHECKING:
     from core.stats.bootstrap import FloatArray, Statistic
@@ -52,7 +52,16 @@ class Scored:
         """The score of every strategy minus the leader's."""
         return _intervals(self.values - self.values[leader], *self._ends(leader))
 
+    def of_first(self, questions: int) -> Scored:
+        """The same over the first so many of its questions, with draws of its own."""
+        if questions == self.questions:
+            return self
+        numerator, denominator = self.numerator[:, :questions], self.denominator[:, :questions]
+        return _scored(self.metric, self.strategies, numerator, denominator, self.failed, len(self.draws), self.seed)
+
     def _ends(self, beside: int | None = None) -> tuple[FloatArray, FloatArray]:
+        if self.metric.is_share and beside is None:
+            return share_ends(self.values, self.questions)
         if self.metric.statistic == "mean":
             return score_ends(self.numerator, self.denominator, self.draws, self.seed, beside)
         return interval_ends(self.draws if beside is None else self.draws - self.draws[:, [beside]])
@@ -72,12 +81,24 @@ def score_metric(arrays: ScoreArrays, by: Metric, draws: int, seed: int) -> Scor
             "Score more questions, or leave out the strategy that fails.",
         )
     numerator, denominator = contributions.numerator[:, common], contributions.denominator[:, common]
+    return _scored(by, arrays.strategies, numerator, denominator, failed, draws, seed)
+
+
+def _scored(
+    by: Metric,
+    strategies: tuple[str, ...],
+    numerator: FloatArray,
+    denominator: FloatArray,
+    failed: dict[str, int],
+    draws: int,
+    seed: int,
+) -> Scored:
     values = scores(numerator, denominator, by.statistic)
     if by.statistic == "mean":
         resampled = bootstrap_scores(numerator, denominator, draws, seed)
     else:
         resampled = bootstrap_medians(numerator, draws, seed)
-    return Scored(by, arrays.strategies, numerator, denominator, failed, values, resampled, seed)
+    return Scored(by, strategies, numerator, denominator, failed, values, resampled, seed)
 
 
 def scores(numerator: FloatArray, denominator: FloatArray, statistic: Statistic) -> FloatArray:

@@ -9,8 +9,7 @@ Statistics in Medicine 32, 2013). The shares spent do not depend on how many loo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,12 +22,8 @@ from core.stats.scored import FEWEST_QUESTIONS, scores
 if TYPE_CHECKING:
     from core.stats.bootstrap import BoolArray, FloatArray, Statistic
 
-FIRST_LOOK = 32
-GROWTH = 1.5
-
 # The first look spends 1 / (1 + this) of the error rate; half of it is spent at the look of this number.
 _HALF_SPENT = 8
-_NOT_YET_THE_END = 0.9
 _BLOCK_QUESTIONS = 128
 
 
@@ -48,15 +43,6 @@ class Look:
     decided: bool
 
 
-def look_sizes(questions: int) -> tuple[int, ...]:
-    """After how many questions to look: 32, 48, 72, 108, ... and at the end, unless that comes soon after."""
-    sizes, size = [], float(FIRST_LOOK)
-    while size < questions * _NOT_YET_THE_END:
-        sizes.append(math.ceil(size))
-        size *= GROWTH
-    return (*sizes, questions)
-
-
 def share_spent(looks: int) -> float:
     """The share of the error rate that the first so many looks may use; it nears 1."""
     return looks / (looks + _HALF_SPENT)
@@ -71,21 +57,25 @@ def sequential_looks(
     statistic: Statistic = "mean",
     flips: int = significance.FLIPS,
     seed: int = 0,
+    among: Callable[[tuple[int, ...]], tuple[FloatArray, FloatArray]] | None = None,
 ) -> list[Look]:
     """The looks at the first `sizes` questions, up to the one that decides: (S, n) twice in, in the scored order.
 
     A size beyond the questions, or without any value since the look before, has no look. Every look compares the
     strategies that are left with the best of them, whoever led before; those without any value so far wait. A question
     where one of the compared has no value (NaN) is left out for all of them, with fewer than 2 others nobody drops out.
+    `among` gives the contributions (A, n) of the strategies that are left, where they depend on who is compared.
     """
     looks: list[Look] = []
     active, before = tuple(range(len(numerator))), 0
     for number, size in enumerate(sizes, start=1):
-        known = np.isfinite(numerator[:, :size])
-        if size > numerator.shape[1] or not known[list(active), before:].any():
+        top, bottom = among(active) if among else (numerator[list(active)], denominator[list(active)])
+        known = np.isfinite(top[:, :size])
+        if size > top.shape[1] or not known[:, before:].any():
             continue
-        compared = [strategy for strategy in active if known[strategy].any()]
-        pairs = _Compared(numerator[compared, :size], denominator[compared, :size], statistic, tuple(sizes[:number]))
+        rows = np.flatnonzero(known.any(axis=1))
+        compared = [active[row] for row in rows]
+        pairs = _Compared(top[rows, :size], bottom[rows, :size], statistic, tuple(sizes[:number]))
         leader, adjusted = pairs.test(lower_is_better, flips, seed)
         p_values = {compared[row]: p for row, p in adjusted.items()}
         out = tuple(strategy for strategy, p in p_values.items() if p < significance.ALPHA)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from core.stats.agreement import Agreement
 
-WIDTH = 100
+WIDTH = 80
 DESCRIPTION = """\
 How far the metrics of a run agree: rank correlations between them over its strategies, each metric in its own
 direction, with 95% intervals (paired bootstrap over questions), and the leaders that they name.

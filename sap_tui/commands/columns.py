@@ -19,12 +19,7 @@ The column 'reward' is what the metrics 'reward' and 'car' are computed from. Wi
 
 
 def add_parsers(verbs: Any) -> None:
-    parser = verbs.add_parser(
-        "column",
-        help="scores of another program as a metric",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verbs.add_parser("column", help="scores of another program as a metric", description=DESCRIPTION)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the values")
     parser.add_argument("--task", required=True, metavar="NAME", help="the task whose responses they belong to")
     parser.add_argument("--name", metavar="ID", help="what the column is called in rankings")

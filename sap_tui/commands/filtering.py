@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from core.selection.writing import Destination
 
 DESCRIPTION = """\
-Write the responses of a strategy that pass all the steps, and say how many each step kept; or with --best-of the
-response of the best strategy for each question. Scores come from the newest finished run of the task that has the
+Write the responses of a strategy that pass all the steps, and say how many
+each step kept; or with --best-of the response of the best strategy for each
+question. Scores come from the newest finished run of the task that has the
 strategies. FILE.provenance.json beside the data says where it comes from."""
+HELP_WIDTH = 78
 
 
 def add_parsers(verbs: Any) -> None:
@@ -62,7 +65,7 @@ def filter_responses(arguments: argparse.Namespace) -> int:
     _print_report(selection, plan, arguments.json)
     if destination is not None:
         _say(*write_selection(reader, selection, destination, __version__))
-        _say(f"Written: {destination.path} and {destination.provenance.name}")
+        _say(f"Written: {destination.path} and {destination.provenance}")
     return 0
 
 
@@ -81,9 +84,14 @@ def _destination(arguments: argparse.Namespace) -> Destination | None:
 
 
 def _steps_in_words() -> str:
+    from textwrap import fill
+
     from core.selection.steps import steps_in_words
 
-    lines = [f"  {usage:<20} {description}" for usage, description in steps_in_words()]
+    lines = [
+        fill(f"  {usage:<20} {description}", HELP_WIDTH, subsequent_indent=" " * 23)
+        for usage, description in steps_in_words()
+    ]
     return "\n".join(["a step keeps a response if", *lines])
 
 
@@ -108,9 +116,24 @@ def _print_report(selection: Selection, plan: SelectionPlan, as_json: bool) -> N
 
 
 def _summary(selection: Selection) -> list[str]:
+    from sap_tui.words import counted
+
     scores = "" if selection.run is None else f", by run {selection.run.id} under {selection.run.model}"
     lost = [f"Questions without a value of {selection.request.best_of}: {selection.undecided:,}."]
-    return [f"Kept: {len(selection.kept):,} responses{scores}.", *(lost if selection.undecided else [])]
+    kept = f"Kept: {counted(len(selection.kept), 'response')}{scores}."
+    return [kept, *(lost if selection.undecided else []), *_without_values(selection)]
+
+
+def _without_values(selection: Selection) -> Iterator[str]:
+    """Steps that could judge nothing, which is no verdict on the responses."""
+    for report in selection.reports:
+        for step in report.steps:
+            if step.without_value and not step.kept and not step.dropped:
+                yield f"! No response of '{report.strategy}' has a value for {step.step}{_gold_answers(step.step)}."
+
+
+def _gold_answers(step: str) -> str:
+    return ": its questions have no gold answers, import them with an 'answer' field" if step == "correct" else ""
 
 
 def _report_object(selection: Selection, plan: SelectionPlan) -> dict[str, Any]:

@@ -46,11 +46,14 @@ def add_parsers(verbs: Any) -> None:
 
 
 def judge(arguments: argparse.Namespace) -> int:
+    from core.errors import UsageError
     from core.judging.judgement import above_spreads, judge, judge_without_terse
     from core.judging.report import judgement_object
     from core.text import visible
     from sap_tui.commands.judgement_table import judgement_tables
 
+    if arguments.min_spread is not None and not arguments.min_spread >= 0:
+        raise UsageError("--min-spread must be 0 or more.", "For example: --min-spread 0.02")
     pairs, directions = _of_files(arguments) if arguments.scores or arguments.outcomes else _of_catalogue(arguments)
     judgement = judge(pairs, directions, min_spread=arguments.min_spread)
     above = above_spreads(pairs, directions) if arguments.min_spread is None else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from core.store.db import Writer
     from core.store.outcomes import import_outcomes
     from core.text import visible
+    from sap_tui.words import counted
 
     if arguments.task is None:
         raise UsageError("Outcomes belong to a task.", "Name it: --task NAME")
@@ -52,13 +54,29 @@ def _import(arguments: argparse.Namespace) -> int:
         _say(f"Left out because they are of other tasks or models: {report.other_rows:,} rows")
     if report.replaced:
         _say(f"Earlier outcomes that were replaced: {report.replaced:,}")
+    _say_what_has_no_run(arguments.catalogue, arguments.task, report.models)
     if arguments.json:
         kept = {"stored": report.stored, "replaced": report.replaced, "models": list(report.models)}
         print(json.dumps({"task": arguments.task, **kept, "strategies": report.strategies}))
         return 0
     models = ", ".join(visible(name) for name in report.models)
-    print(f"{visible(arguments.task)}: {report.stored:,} outcomes of {report.strategies} strategies under {models}")
+    what = f"{counted(report.stored, 'outcome')} of {counted(report.strategies, 'strategy')}"
+    print(f"{visible(arguments.task)}: {what} under {models}")
     return 0
+
+
+def _say_what_has_no_run(catalogue: Path, task: str, models: Iterable[str]) -> None:
+    """A name that was mistyped would otherwise show only when the metrics are judged."""
+    from core.domain import RunState
+    from core.store.db import open_reader
+    from core.store.runs import runs
+    from core.text import visible
+
+    scored = {run.model for run in runs(open_reader(catalogue)) if run.task == task and run.state is RunState.DONE}
+    for name in models:
+        if name not in scored:
+            known = f"; the task has runs of {', '.join(map(visible, sorted(scored)))}" if scored else ""
+            _say(f"! No finished run of {visible(task)} under {visible(name)} yet, which sap-tui judge needs{known}.")
 
 
 def _print_outcomes(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from core.domain import RunRequest
     from core.jobs.options import ScoreOptions
     from core.jobs.submit import Submission
 
@@ -16,6 +17,7 @@ Score strategies under a target model. The run is queued and a background worker
 run's number at once. Scores that exist already are never computed again."""
 
 ALL = "all"
+BESIDE_MORE = {"number", "more", "dry_run", "wait", "foreground", "json"}
 
 
 def add_parsers(verbs: Any) -> None:
@@ -53,7 +55,7 @@ def add_parsers(verbs: Any) -> None:
     )
     how.add_argument("--foreground", action="store_true", help="do it all in this process, for Slurm and containers")
     add("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=score)
+    parser.set_defaults(run=score, plain=vars(parser.parse_args([])))
 
 
 def _add_examples(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +82,8 @@ def score(arguments: argparse.Namespace) -> int:
 
     prepare(arguments.catalogue)
     submission = _submission(arguments)
+    if arguments.more is None:
+        _say_what_lacks(arguments, submission.request)
     if arguments.dry_run:
         return _dry_run(arguments, submission)
     with Writer(arguments.catalogue) as writer:
@@ -105,15 +109,50 @@ def _submission(arguments: argparse.Namespace) -> Submission:
     if (arguments.more is None) != (arguments.number is None):
         raise UsageError("--more N and a run's number go together.", "For example: sap-tui score --more 50 3")
     if arguments.more is not None:
+        _refuse_beside_more(arguments)
         return prepare_extension(reader, arguments.number, arguments.more)
     if not arguments.task or not arguments.model:
         raise UsageError("score needs --task and --model.", "See: sap-tui score --help")
     return prepare_submission(reader, options_from(arguments))
 
 
+def _refuse_beside_more(arguments: argparse.Namespace) -> None:
+    from core.errors import UsageError
+
+    for name, value in arguments.plain.items():
+        if name not in BESIDE_MORE and getattr(arguments, name) != value:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--more goes on as the run began, and takes no {option}.",
+                f"Leave out --more for a new run with {option}.",
+            )
+
+
+def _say_what_lacks(arguments: argparse.Namespace, request: RunRequest) -> None:
+    """Before anything is computed: the metrics that this run will have no value of, and how to get them."""
+    from core.metrics.base import Input
+    from core.metrics.needs import HOW_TO_GET, INPUT_WORDS
+    from core.metrics.registry import all_metrics
+    from core.store.db import open_reader
+    from core.store.score_columns import REWARD, score_columns
+
+    known = all_metrics()
+    columns = {each.name for each in score_columns(open_reader(arguments.catalogue), arguments.task)}
+    lacks = {
+        Input.VALID_NLL: not request.valid,
+        Input.REWARD: not request.reward_model and REWARD not in columns,
+        Input.SMALL_MODEL_NLL: request.small_model_run is None,
+    }
+    for metric in request.metrics:
+        for kind in known[metric].inputs if metric in known else ():
+            if lacks.get(kind):
+                print(f"! {metric} needs {INPUT_WORDS[kind]}. {HOW_TO_GET[kind]}", file=sys.stderr)
+
+
 def options_from(arguments: argparse.Namespace) -> ScoreOptions:
     from pathlib import Path
 
+    from core.errors import InputError
     from core.jobs.options import SAMPLES, SAMPLES_UNTIL_DECIDED, ScoreOptions
     from core.scoring.prompts import read_template
 
@@ -121,6 +160,8 @@ def options_from(arguments: argparse.Namespace) -> ScoreOptions:
     if samples is None:
         samples = SAMPLES_UNTIL_DECIDED if arguments.until_decided else SAMPLES
     template = read_template(Path(arguments.prompt_template)) if arguments.prompt_template else ""
+    if arguments.prompt_template and not template:
+        raise InputError("The prompt template is empty.", "It shows {{ question }} and {% for example in examples %}.")
     return ScoreOptions(
         task=arguments.task, model=arguments.model, strategies=tuple(arguments.strategy),
         metrics=tuple(arguments.metric), samples=None if samples == ALL else samples,

@@ -67,7 +67,8 @@ class RankingScreen(MainScreen):
     def choose(self, number: int) -> None:
         """Show the ranking of this run from now on."""
         if number != self._number:
-            self._number, self._report, self._problem, self._asked_at = number, None, "", 0.0
+            # Another run need not have the metric, and without a ranking no other could be chosen.
+            self._number, self._metric, self._report, self._problem, self._asked_at = number, None, None, "", 0.0
         self.show_snapshot()
 
     def _run(self, snapshot: Snapshot) -> Run | None:
@@ -140,6 +141,7 @@ class RankingScreen(MainScreen):
             names = [metric.id for metric in self._report.metrics]
             self._metric = names[(names.index(self._report.ranking.metric) + 1) % len(names)]
             self._asked_at = 0.0
+            self.table.scroll_x = 0
             self.show_snapshot()
 
     def action_choose_run(self) -> None:
@@ -199,7 +201,7 @@ def _notes(report: RankingReport) -> Content:
     lines += [plain(f"! {warning}", "$warning") for warning in report.ranking.warnings]
     lines += [plain(f"· {note}", MUTED) for note in report.notes]
     if any(not row.separable for row in report.ranking.rows) and len(report.ranking.rows) > 1:
-        lines.insert(0, Content.styled("= cannot be told from the leader with these questions", MUTED))
+        lines.insert(0, Content.styled("= not separable from the leader", MUTED))
     return Content("\n").join(lines)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
@@ -24,6 +25,8 @@ class Choices(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1)", "Previous", show=False),
         Binding("right,l", "move(1)", "Next", show=False),
+        Binding("up,k", "move_line(-1)", "Previous line", show=False),
+        Binding("down,j", "move_line(1)", "Next line", show=False),
         Binding("space", "take", "Take or leave", show=False),
     ]
     DEFAULT_CSS = "Choices { height: auto; width: 1fr; } Choices:focus { background: $row-cursor; }"
@@ -104,6 +107,20 @@ class Choices(Widget, can_focus=True):
             self.refresh()
             if not self._several:
                 self.post_message(self.Changed(self))
+
+    def action_move_line(self, step: int) -> None:
+        """To the option above or below; where there is no such line the key is the form's."""
+        lines = self._lines(self.size.width)
+        line = next((number for number, places in enumerate(lines) if self._cursor in places), 0)
+        if not 0 <= line + step < len(lines):
+            raise SkipAction
+        here = self._start(lines[line], self._cursor)
+        places = lines[line + step]
+        self.action_move(min(places, key=lambda place: abs(self._start(places, place) - here)) - self._cursor)
+
+    def _start(self, line: Sequence[int], place: int) -> int:
+        """The cell of the line in which the option starts."""
+        return sum(self._cells(before) + len(GAP) for before in line if before < place)
 
     def action_take(self) -> None:
         if self._several and self._options:

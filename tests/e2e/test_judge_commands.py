@@ -103,6 +103,7 @@ def test_the_least_spread(sap_tui: CommandLine, files: list[str]) -> None:
     [
         (["--direction", "nlll=higher"], 2, "--direction: there is no metric 'nlll'. Metrics: nll, mine."),
         (["--planning"], 2, "Add --protocol sap-paper."),
+        (["--min-spread", "nan"], 2, "--min-spread must be 0 or more."),
         (["--task", "sums"], 2, "--task and --model are for the catalogue."),
         (["--protocol", "sap-paper"], 1, "no pair of target model and task for this protocol"),
     ],

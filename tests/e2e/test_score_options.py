@@ -30,6 +30,29 @@ def test_a_run_is_extended_and_nothing_is_scored_twice(sap_tui: CommandLine, sta
     assert ranking(sap_tui, "1")["questions"] == 8
 
 
+def test_an_extension_takes_no_option_of_a_new_run(sap_tui: CommandLine) -> None:
+    result = sap_tui.run("score", "--more", "6", "1", "--json", "--metric", "rsr")
+    assert result.returncode == 2
+    assert "takes no --metric" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_a_metric_lacks_is_said_before_anything_is_computed(
+    sap_tui: CommandLine, stand_in_model: Path, tmp_path: Path
+) -> None:
+    score = [
+        "score", "--task", "sums", "--model", stand_in_model, "--dry-run",
+        *("--metric", "car", "--metric", "ds_weight", "--metric", "learnability", "--metric", "nll"),
+    ]  # fmt: skip
+    said = sap_tui.run(*score).stderr.splitlines()
+    assert [line.split()[1] for line in said] == ["car", "ds_weight", "learnability"]
+    assert "--reward-model" in said[0]
+    (tmp_path / "rewards.csv").write_text("strategy,id,value\nplain,0,1\n")
+    sap_tui("column", tmp_path / "rewards.csv", "--task", "sums", "--name", "reward")
+    said = sap_tui.run(*score, "--valid", "sums/plain").stderr.splitlines()
+    assert [line.split()[1] for line in said] == ["learnability"]
+
+
 def test_a_template_votes_and_orders_are_taken_from_the_command_line(
     sap_tui: CommandLine, stand_in_model: Path, tmp_path: Path
 ) -> None:
@@ -45,6 +68,14 @@ def test_a_template_votes_and_orders_are_taken_from_the_command_line(
     strategies = ranking(sap_tui, "--by", "self_consistency")["strategies"]
     assert isinstance(strategies, list)
     assert len(strategies) == 2
+
+
+def test_an_empty_template_is_not_taken_for_none(sap_tui: CommandLine, stand_in_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.jinja").touch()
+    score = "score", "--task", "sums", "--model", stand_in_model, "--prompt-template", tmp_path / "empty.jinja"
+    result = sap_tui.run(*score, "--dry-run")
+    assert result.returncode == 1
+    assert "template is empty" in result.stderr
 
 
 def test_until_decided_takes_more_questions_by_default(sap_tui: CommandLine, stand_in_model: Path) -> None:

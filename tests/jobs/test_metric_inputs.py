@@ -194,3 +194,35 @@ def test_inputs_that_cannot_serve_are_refused_before_anything_is_stored(catalogu
             queue_run(catalogue, stand_in_model, **wrong)
     assert run_now(catalogue, unfinished).state is RunState.QUEUED
     assert rows(catalogue, "SELECT count(*) FROM runs") == [(1,)]
+
+
+def test_a_small_model_that_is_the_target_itself_is_refused(catalogue: Path, stand_in_model: Path) -> None:
+    first = work(catalogue, stand_in_model, ("nll",), samples=4)
+    with pytest.raises(UsageError, match="same model"):
+        queue_run(catalogue, stand_in_model, ("learnability",), small_model_run=first.id)
+
+
+def test_a_valid_set_that_is_compared_is_named(catalogue: Path, stand_in_model: Path) -> None:
+    run = work(catalogue, stand_in_model, ("ds_weight",), samples=10, valid="sums/plain")
+    warnings = ranking_report(open_reader(catalogue), run.id).ranking.warnings
+    assert any("'plain' itself" in warning for warning in warnings)
+
+
+def test_the_runs_reward_model_comes_before_an_imported_column(
+    catalogue: Path, stand_in_model: Path, tmp_path: Path
+) -> None:
+    from core.store.score_columns import import_column
+
+    first = work(catalogue, stand_in_model, ("reward",), samples=4, reward_model=str(stand_in_model))
+    before = ranking_report(open_reader(catalogue), first.id).ranking.rows
+    file = tmp_path / "rewards.csv"
+    lines = [f"{name},{number},7" for name in ("plain", "chatty") for number in range(24)]
+    file.write_text("strategy,id,value\n" + "\n".join(lines) + "\n")
+    with Writer(catalogue) as writer:
+        import_column(writer, file, task="sums", name="reward", metrics=())
+    assert ranking_report(open_reader(catalogue), first.id).ranking.rows == before
+    without = work(catalogue, stand_in_model, ("nll",), samples=4)
+    values = {
+        row.scores["reward"].value for row in ranking_report(open_reader(catalogue), without.id, "reward").ranking.rows
+    }
+    assert values == {7.0}

@@ -21,7 +21,7 @@ from core.metrics.registry import metric
 from core.rank import ranking_report, run_arrays, stored_looks
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import ScoringGroup
-from core.stats.sequential import look_sizes
+from core.stats.look_sizes import look_sizes
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from core.store.runs import events
@@ -229,3 +229,37 @@ def test_scores_that_exist_do_not_bring_a_look_forward(four: Path, stand_in_mode
         run = do(four, number, engine, engine.scored + 40)
     assert run.reused > 0
     assert out(four, run) == wanted
+    by_nll = ranking_report(open_reader(four), number).ranking
+    undisturbed = ranking_report(open_reader(fresh), number).ranking
+    assert by_nll.questions == undisturbed.questions
+    assert by_nll.warnings == undisturbed.warnings
+
+
+@pytest.mark.parametrize("name", ["grape_share", "lark"])
+def test_a_metric_among_strategies_goes_on_among_those_left(four: Path, stand_in_model: Path, name: str) -> None:
+    """Where a dropped strategy has no score the question still compares the others."""
+    number = queue_run(four, stand_in_model, (name,), samples=None, until_decided=True)
+    run = do(four, number, TeachingEngine({"A": 1.0, "B": 1.0, "C": 3.0, "D": 3.1}))
+    dropped, looks = out(four, run), stored_looks(open_reader(four), run)
+    assert dropped
+    assert len(dropped) < 3, "nothing is left to look at"
+    assert [each.questions for each in looks] == list(look_sizes(QUESTIONS))
+    ranking = ranking_report(open_reader(four), number).ranking
+    assert ranking.questions == QUESTIONS
+    assert set(ranking.left_out) == set(dropped)
+
+
+def test_a_run_that_was_decided_early_goes_on_from_there(four: Path, stand_in_model: Path) -> None:
+    number = queue_run(four, stand_in_model, ("nll",), samples=None, until_decided=True)
+    do(four, number, TeachingEngine({"A": 1.0, "B": 3.0, "C": 3.1, "D": 3.2}))
+    decided = ranking_report(open_reader(four), number).ranking.questions
+    assert decided < QUESTIONS
+    asked = [row[0] for row in rows(four, "SELECT question FROM run_questions WHERE run = ? ORDER BY position", number)]
+    submission = prepare_extension(open_reader(four), number, 20)
+    assert list(submission.questions) == asked[: decided + 20]
+    assert not submission.request.until_decided
+    with Writer(four) as writer:
+        longer = do(four, queue(writer, submission), TeachingEngine())
+    ranking = ranking_report(open_reader(four), longer.id).ranking
+    assert (ranking.questions, len(ranking.rows)) == (decided + 20, 4)
+    assert longer.reused == 4 * decided

@@ -10,6 +10,7 @@ from textual.widgets import Input
 from core.store.db import prepare
 from sap_tui.screens.import_form import ImportForm
 from sap_tui.screens.new_run import NewRunForm
+from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.estimate_words import estimate_words
 from tests.conftest import write_strategy
 from tests.ui.conftest import Opener, Session, value_of
@@ -127,6 +128,20 @@ async def test_choices_become_options_of_the_command(catalogue: Path, opened: Op
         assert "--quantization nf4" in text
         assert "--device cpu" in text
         assert "--metric ppl --metric nll" in text
+
+
+async def test_metrics_of_every_line_are_reached_with_the_arrow_keys(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        await session.press("n")
+        await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+        await session.focus("#metrics")
+        choices = session.app.screen.query_one("#metrics", Choices)
+        lines = str(choices.render()).splitlines()
+        assert len(lines) > 2
+        await session.press("down", "down", "space")
+        assert lines[2].split()[1] in choices.chosen
+        await session.press("up", "up", "space")
+        assert lines[0].split()[1] not in choices.chosen
 
 
 async def test_a_run_without_a_metric_is_not_started(catalogue: Path, opened: Opener) -> None:

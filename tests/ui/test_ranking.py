@@ -58,6 +58,19 @@ async def test_another_run_can_be_chosen(scored: Path, stand_in_model: Path, ope
         await session.until(lambda: "Run 1 ·" in session.text() and "12 questions" in session.text())
 
 
+async def test_another_run_is_ranked_by_its_own_metric(scored: Path, stand_in_model: Path, opened: Opener) -> None:
+    score_here(scored, queue_run(scored, stand_in_model, samples=6))
+    async with opened(scored, screen="ranking") as session:
+        await session.until(lambda: "Run 2 ·" in session.text() and "by nll" in session.text())
+        await session.press("l", "m")
+        await session.until(lambda: "by ppl" in session.text())
+        assert session.table.scroll_offset.x == 0
+        await session.press("o")
+        await session.until(lambda: isinstance(session.app.screen, Choose))
+        await session.press("down", "enter")
+        await session.until(lambda: "Run 1 ·" in session.text() and "by nll" in session.text())
+
+
 async def test_a_run_without_scores_says_so(catalogue: Path, stand_in_model: Path, opened: Opener) -> None:
     queue_run(catalogue, stand_in_model)
     async with opened(catalogue, screen="ranking") as session:

@@ -14,7 +14,7 @@ from core.stats.bootstrap import (
     rank_interval_ends,
     ranks,
 )
-from core.stats.intervals import score_ends
+from core.stats.intervals import score_ends, share_ends
 
 
 def test_counts_are_the_draws_of_one_generator_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,3 +167,31 @@ def test_intervals_of_few_or_tied_values_stay_near_them(values: list[float]) -> 
     if len(set(values[:-1])) == 1 or len(values) < 10:
         assert low[0] >= row.min()
         assert high[0] <= row.max()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_stay_within_the_values_of_single_questions(sign: int) -> None:
+    """Ruled by one question, t would reach a perplexity below 0."""
+    row = sign * np.array([[*np.linspace(1.05, 1.2, 27), 2.0, 80_000.0]])
+    ones = np.ones_like(row)
+    (low,), (high,) = score_ends(row, ones, bootstrap_scores(row, ones), 0)
+    assert row.min() <= low < row.mean() < high <= row.max()
+
+
+def test_intervals_of_ratios_stay_within_those_of_single_questions() -> None:
+    top = np.ones((2, 30))
+    bottom = np.array([[*np.linspace(1.0, 1.2, 29), 60_000.0], [*np.linspace(1.1, 1.4, 29), 50_000.0]])
+    drawn = bootstrap_scores(top, bottom)
+    low, high = score_ends(top, bottom, drawn, 0)
+    assert (low >= (top / bottom).min(axis=1)).all()
+    assert (high <= (top / bottom).max(axis=1)).all()
+    low, high = score_ends(top, bottom, drawn, 0, beside=0)
+    assert low[1] >= 1 / 50_000 - 1
+    assert high[1] <= 1 / 1.1 - 1 / 60_000
+
+
+def test_shares_have_wilsons_interval() -> None:
+    """0 of 20 is not surely 0: by hand, z^2 / (n + z^2) = 0.161."""
+    low, high = share_ends(np.array([0.0, 0.25]), 20)
+    assert (low[0], high[0]) == (0.0, pytest.approx(0.1611, abs=1e-4))
+    assert (low[1], high[1]) == (pytest.approx(0.1119, abs=1e-4), pytest.approx(0.4687, abs=1e-4))

@@ -27,6 +27,7 @@ from core.export.formats import (
     ranking_json,
     ranking_latex,
     ranking_markdown,
+    verdict_sentence,
 )
 from core.export.report import RankingReport
 from core.metrics.registry import metric
@@ -205,6 +206,9 @@ def test_verdicts_in_words() -> None:
     assert "Decided: step_by_step is the best by sap over 50 questions." in ranking_markdown(decided)
     single = replace(REPORT, ranking=replace(REPORT.ranking, rows=(FIRST,)))
     assert "Undecided: step_by_step is the only strategy ranked." in ranking_markdown(single)
+    tied = tuple(replace(FIRST, strategy=name) for name in "abcde")
+    equal = replace(REPORT, ranking=replace(REPORT.ranking, rows=tied, more_questions=None))
+    assert verdict_sentence(equal) == "Undecided: 5 strategies tie by sap over 50 questions: a, b, c and 2 more."
 
 
 @pytest.mark.parametrize("write", [ranking_json, ranking_csv, ranking_markdown, ranking_latex])

@@ -192,6 +192,18 @@ def test_constant_scores_have_no_correlation_and_are_counted() -> None:
     assert any("no correlation in 1 of 2 pairs" in note for note in found.notes)
 
 
+def test_a_figure_that_hangs_on_one_task_has_no_interval() -> None:
+    outcomes, scores = [], []
+    for task in ("one", "two", "three"):
+        outcomes += outcomes_of({"a": 0.2, "b": 0.5, "c": 0.6}, task)
+        scores += scores_of({"a": 1.0, "b": 2.0, "c": 3.0}, task=task)
+    scores += scores_of({"a": 1.0, "b": 3.0, "c": 2.0}, "ifd", "one")
+    found = judged(plain_pairs(scores, outcomes)).metrics
+    assert found["nll"].figures["chosen"].low is not None
+    assert found["ifd"].figures["chosen"].value == pytest.approx(0.2)
+    assert all((each.low, each.high) == (None, None) for each in found["ifd"].figures.values())
+
+
 def test_nothing_in_common_says_so() -> None:
     with pytest.raises(SapError, match="No target model and task have two strategies"):
         plain_pairs(scores_of({"a": 1.0, "b": 2.0}), outcomes_of({"a": 0.1, "c": 0.2}))

@@ -174,6 +174,9 @@ def test_a_plugin_that_fails_is_named(
     run = scored_run(catalogue, stand_in_model)
     with pytest.raises(SapError, match=r"The metric theirs fails: ZeroDivisionError: by␛\[2J nothing"):
         ranking_report(open_reader(catalogue), run.id, "theirs")
+    beside = ranking_report(open_reader(catalogue), run.id, "nll", ["theirs"]).ranking
+    assert {row.strategy for row in beside.rows} == set(STRATEGIES)
+    assert any("theirs is missing: The metric theirs fails" in warning for warning in beside.warnings)
 
 
 def test_a_plugin_with_an_array_of_another_shape_is_named(
@@ -268,8 +271,8 @@ def test_the_target_models_vote(catalogue: Path, stand_in_model: Path) -> None:
     # A tie goes to the first answer (5, not 2); a cut answer has none, so 5 is the vote on the third.
     assert np.nan_to_num(arrays.input(Input.TARGET_VOTE), nan=9).tolist() == [[1, 0, 0, *[9] * 21]] * 2
     assert report.ranking.questions == 3
-    (note,) = (note for note in report.notes if note.startswith("target_vote"))
-    assert "of 12 of the target model's sampled answers 6 could be read, on 3 of 24 questions" in note
+    (note,) = (note for note in report.notes if note.startswith("self_consistency"))
+    assert "6 of 12 of the target model's sampled answers could be read, on 3 of 24 questions" in note
     assert "72%" in note  # (2/3 + 1/2 + 1) / 3
 
 

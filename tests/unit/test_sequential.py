@@ -11,8 +11,9 @@ from benchmarks.statistics_simulations import read_record, stopping
 from core.domain import ContextKind
 from core.metrics.base import ContextScores, ScoreArrays
 from core.metrics.registry import metric
+from core.stats.look_sizes import look_sizes
 from core.stats.ranking import rank_strategies
-from core.stats.sequential import Look, look_sizes, sequential_looks, share_spent
+from core.stats.sequential import Look, sequential_looks, share_spent
 from core.stats.significance import sign_flip_p_values
 from tests.conftest import SHARED
 
