@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -54,19 +53,6 @@ def test_without_gold_answers_there_is_no_accuracy(catalogue: Path, stand_in_mod
     assert {row.accuracy for row in ranking_report(open_reader(catalogue), run.id).ranking.rows} == {None}
     with pytest.raises(SapError, match="No question has a gold answer that can be checked"):
         ranking_report(open_reader(catalogue), run.id, "response_accuracy")
-
-
-@pytest.mark.parametrize("statement", ["DELETE FROM run_items", "UPDATE run_items SET state = 'planned'"])
-def test_a_strategy_that_dropped_out_has_its_reason(catalogue: Path, stand_in_model: Path, statement: str) -> None:
-    run = scored_run(catalogue, stand_in_model)
-    reader = sqlite3.connect(catalogue)
-    (chatty,) = reader.execute("SELECT id FROM strategies WHERE name = 'chatty'").fetchone()
-    reader.close()
-    change(catalogue, "UPDATE run_strategies SET out = 'out after 12 questions' WHERE strategy = ?", chatty)
-    change(catalogue, f"{statement} WHERE strategy = ? AND number > 30", chatty)
-    report = ranking_report(open_reader(catalogue), run.id)
-    assert report.ranking.left_out == {"chatty": "out after 12 questions"}
-    assert [(row.strategy, row.n) for row in report.ranking.rows] == [("plain", QUESTIONS)]
 
 
 def test_questions_that_were_planned_for_some_only_are_not_finished(catalogue: Path, stand_in_model: Path) -> None:

@@ -127,7 +127,7 @@ def test_fixed_batches_take_over_where_the_library_fails(
     assert tiny_continuous.notes == [
         "no continuous batching, answers are generated in fixed batches: unexpected keyword"
     ]
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_a_cache_that_does_not_fit_is_halved(
