@@ -17,27 +17,31 @@ from core.metrics.base import Metric, ScoreArrays
 from core.rank import computable_metrics, run_arrays
 from core.stats.scored import score_metric
 from core.store.outcomes import StoredOutcome, outcomes
-from core.store.runs import runs
+from core.store.runs import run_by_id, runs
 
 # No interval of these scores is shown, only their values are used.
 _DRAWS = 1
 
 
 def catalogue_pairs(
-    reader: sqlite3.Connection, task: str | None = None, model: str | None = None
+    reader: sqlite3.Connection, task: str | None = None, model: str | None = None, number: int | None = None
 ) -> tuple[Pairs, dict[str, Direction]]:
     """Every metric that each pair's run can give, for the plain protocol, and the metrics' directions.
 
-    The run of a pair is the finished one with the most strategies that have outcomes, the newest of them. Raises
-    NotFoundError without outcomes, SapError where no pair has a finished run.
+    The run of a pair is the finished one with the most strategies that have outcomes, the newest of them. With the
+    number of a run it is that one, finished or not, and its task and model are the only pair. Raises NotFoundError
+    without outcomes, SapError where no pair has a finished run.
     """
+    chosen = None if number is None else run_by_id(reader, number)
+    if chosen:
+        task, model = chosen.task, chosen.model
     stored = outcomes(reader, task, model)
     if not stored:
         raise NotFoundError(
             "The catalogue has no outcomes of these." if task or model else "The catalogue has no outcomes.",
             "Import some: sap-tui outcomes FILE --task NAME --model MODEL; or give --scores and --outcomes.",
         )
-    finished = [run for run in runs(reader, limit=-1) if run.state is RunState.DONE]
+    finished = [chosen] if chosen else [run for run in runs(reader, limit=-1) if run.state is RunState.DONE]
     by_pair: dict[tuple[str, str], list[StoredOutcome]] = {}
     for outcome in stored:
         by_pair.setdefault((outcome.task, outcome.model), []).append(outcome)

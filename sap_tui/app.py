@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, SystemCommand
+from textual.binding import Binding
 from textual.command import Provider
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 
 from core.domain import RunState
-from core.settings import Settings, load_settings
+from core.errors import SapError
+from core.settings import Settings, read_config
 from core.store.db import prepare
 from core.text import visible
 from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
 from sap_tui.clipboard import send
 from sap_tui.crash import crash_line
-from sap_tui.keys import bindings
+from sap_tui.deletions import Deletion
+from sap_tui.keymap import Keymap, read_keymap
+from sap_tui.keys import bindings, shown_key
 from sap_tui.palette import ValidActions
+from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
 from sap_tui.rankings import Rankings
 from sap_tui.screens.catalogue import CatalogueScreen
 from sap_tui.screens.live import LiveScreen
+from sap_tui.screens.outcomes import OutcomesScreen
 from sap_tui.screens.ranking import RankingScreen
 from sap_tui.text import OutputGuard
-from sap_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
+from sap_tui.themes import DARK, DEFAULTS, THEMES
 from sap_tui.wishes import leave_wish
 from sap_tui.words import counted
 
-LEAST_SECONDS_OVER_SSH = 1.0
+MOST_PROBLEMS_SHOWN = 3
 ENDINGS = {RunState.DONE: "is done.", RunState.FAILED: "failed:", RunState.CANCELLED: "was cancelled."}
 
 
@@ -42,9 +48,21 @@ def open_app(catalogue: Path, screen: str = "catalogue", run: int | None = None)
 
     `screen` is catalogue, live or ranking, `run` the run to rank. Raises SapError when the catalogue cannot be opened.
     """
-    settings = load_settings()
+    try:
+        return _run_app(catalogue, screen, run)
+    except SapError:
+        raise
+    except Exception as error:
+        print(crash_line(catalogue, error), file=sys.stderr)
+        return 1
+
+
+def _run_app(catalogue: Path, screen: str, run: int | None) -> int:
+    config = read_config()
+    keymap = read_keymap(config)
     prepare(catalogue)
-    app = SapApp(catalogue, settings, screen=screen, run=run)
+    problems = (*config.problems, *keymap.problems)
+    app = SapApp(catalogue, config.settings, keymap=keymap, problems=problems, screen=screen, run=run)
     app.run()
     going_on = [one for one in app.snapshot.unfinished if one.want == "run"]
     if going_on and not app.return_code:
@@ -64,6 +82,7 @@ class SapApp(App[None]):
         "catalogue": CatalogueScreen,
         "live": LiveScreen,
         "ranking": RankingScreen,
+        "outcomes": OutcomesScreen,
     }
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (30, "-high")]  # noqa: RUF012
@@ -72,15 +91,25 @@ class SapApp(App[None]):
     snapshot: reactive[Snapshot] = reactive(Snapshot, always_update=True, repaint=False)
 
     def __init__(
-        self, catalogue: Path, settings: Settings, *, screen: str = "catalogue", run: int | None = None
+        self,
+        catalogue: Path,
+        settings: Settings,
+        *,
+        keymap: Keymap = Keymap(),  # noqa: B008
+        problems: Sequence[str] = (),
+        screen: str = "catalogue",
+        run: int | None = None,
     ) -> None:
         super().__init__()
         self.catalogue = catalogue
         self.settings = settings
         self.rankings = Rankings(catalogue)
-        seconds = max(settings.refresh_seconds, LEAST_SECONDS_OVER_SSH if "SSH_CONNECTION" in os.environ else 0.0)
-        self.bridge = Bridge(catalogue, self.post_message, seconds)
+        self.keymap = keymap
+        self.set_keymap(keymap.of_textual)
+        self.bridge = Bridge(catalogue, self.post_message, refresh_seconds(settings))
         self._first = (screen, run)
+        self._problems = problems
+        self.deletions: list[Deletion] = []
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
@@ -93,17 +122,26 @@ class SapApp(App[None]):
         else:
             self.show_ranking_of(run)
         self.bridge.start()
+        self._say_problems()
+
+    def _say_problems(self) -> None:
+        """What of config.toml was not taken over; all else of it was."""
+        for problem in self._problems[:MOST_PROBLEMS_SHOWN]:
+            self.say(problem, "warning")
+        if (more := len(self._problems) - MOST_PROBLEMS_SHOWN) > 0:
+            self.say(f"{more} more in the settings; see them with: sap-tui settings; sap-tui keys", "warning")
 
     def on_unmount(self) -> None:
         self.bridge.stop()
 
     def on_snapshot_read(self, message: SnapshotRead) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
-        for run in self.snapshot.runs:
-            was = before.run(run.id)
-            if was and not was.state.ended and run.state.ended:
-                failed = run.state is RunState.FAILED
-                self.say(f"Run {run.id} {ENDINGS[run.state]} {run.why}".strip(), "error" if failed else "information")
+        ended = [run for run in self.snapshot.runs if run.state.ended and before.is_unfinished(run.id)]
+        for run in ended:
+            failed = run.state is RunState.FAILED
+            self.say(f"Run {run.id} {ENDINGS[run.state]} {run.why}".strip(), "error" if failed else "information")
+        if ended and self.settings.bell:
+            self.bell()
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
         """Show a line for a moment; whatever it holds, it is no markup."""
@@ -130,6 +168,12 @@ class SapApp(App[None]):
 
         self.push_screen(NewRunForm(task, tuple(strategies)))
 
+    def open_comparison(self, run: int, a: str, b: str, metric: str | None = None) -> None:
+        from sap_tui.comparisons import Pair
+        from sap_tui.screens.compare import CompareScreen
+
+        self.push_screen(CompareScreen(Pair(run, a, b, metric)))
+
     def run_started(self, run: int) -> None:
         self.say(f"Run {run} is queued. It goes on even if you quit.")
         self.switch_mode("live")
@@ -143,8 +187,16 @@ class SapApp(App[None]):
     def action_show_ranking(self) -> None:
         self.switch_mode("ranking")
 
-    def action_toggle_theme(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def action_show_outcomes(self) -> None:
+        self.switch_mode("outcomes")
+
+    def action_next_theme(self) -> None:
+        apply_setting(self, "theme", next_theme(self))
+
+    def action_settings(self) -> None:
+        from sap_tui.screens.settings import SettingsScreen
+
+        self.push_screen(SettingsScreen())
 
     def action_help(self) -> None:
         from sap_tui.screens.help import HelpScreen
@@ -161,8 +213,13 @@ class SapApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULTS
 
+    def get_key_display(self, binding: Binding) -> str:
+        return shown_key(binding.key)
+
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), OutputGuard()]
+        """Of Textual's; but where no colour is wanted no grey is either. The guard is the last."""
+        filters = (NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters())
+        return [*filters, OutputGuard()]
 
     def _handle_exception(self, error: Exception) -> None:
         """One line and a log instead of a traceback with everybody's local variables."""

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from textual.message import Message
 
-from core.domain import Event, Run, RunState, Strategy, Task
+from core.domain import Run, RunState, Strategy, Task
 from core.errors import SapError
 from core.jobs.launcher import ensure_runner, runner_lives
+from core.jobs.scorers import ScorerRow, idle_scorers
 from core.store import catalogue as tables
 from core.store.catalogue import Sample
 from core.store.db import open_reader
-from core.store.runs import events, recent_models, runs
+from core.store.outcomes import OutcomeCount, outcome_counts
+from core.store.run_details import RunDetails, run_details
+from core.store.runs import recent_models, runs
 
 RUNNER_CHECK_SECONDS = 3.0
 
@@ -39,11 +42,13 @@ class Snapshot:
     runs: tuple[Run, ...] = ()
     models: tuple[tuple[str, str], ...] = ()
     watched: Watched = Watched()
-    events: tuple[Event, ...] = ()
+    details: RunDetails = field(default_factory=RunDetails)
+    loaded: tuple[ScorerRow, ...] = ()
     sample: Sample | None = None
     problem: str = ""
     read_at: float = 0.0
     last_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
+    outcomes: Mapping[tuple[str, str], OutcomeCount] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> list[Run]:
@@ -51,6 +56,10 @@ class Snapshot:
 
     def run(self, number: int | None) -> Run | None:
         return next((run for run in self.runs if run.id == number), None)
+
+    def is_unfinished(self, number: int) -> bool:
+        run = self.run(number)
+        return run is not None and not run.state.ended
 
     def strategies_of(self, task: str) -> list[Strategy]:
         return [strategy for strategy in self.strategies if strategy.task == task]
@@ -77,7 +86,7 @@ class Bridge:
     def __init__(self, catalogue: Path, post: Callable[[SnapshotRead], object], seconds: float) -> None:
         self._catalogue = catalogue
         self._post = post
-        self._seconds = seconds
+        self.seconds = seconds
         self._watched = Watched()
         self._wake = threading.Event()
         self._ending = False
@@ -114,7 +123,7 @@ class Bridge:
                 self._forget()
                 self._send(replace(self._last, problem=str(error)))
             self.polls += 1
-            self._wake.wait(self._seconds)
+            self._wake.wait(self.seconds)
         self._forget()
 
     def _step(self) -> None:
@@ -123,8 +132,10 @@ class Bridge:
                 return self._send(Snapshot(read_at=time.time()))
             self._reader = open_reader(self._catalogue)
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
-        # While something is unfinished the clock alone changes what is shown: stalled, waiting, time left.
-        if version != self._data_version or self._watched != self._last.watched or self._last.unfinished:
+        # While something is unfinished the clock alone changes what is shown: stalled, waiting, time left. A model that
+        # stays loaded goes without a word when its process is killed.
+        moving = self._last.unfinished or self._last.loaded
+        if version != self._data_version or self._watched != self._last.watched or moving:
             self._data_version = version
             self._send(self._read(self._reader))
         self._keep_runner()
@@ -141,9 +152,11 @@ class Bridge:
             strategies=strategies,
             runs=found,
             last_runs=_last_runs(found),
+            outcomes=outcome_counts(reader),
             models=tuple(recent_models(reader)),
             watched=watched,
-            events=() if watched.run is None else tuple(events(reader, watched.run)),
+            details=next((run_details(reader, run) for run in found if run.id == watched.run), RunDetails()),
+            loaded=tuple(idle_scorers(reader)),
             sample=self._sample(reader, watched.strategy),
             read_at=time.time(),
         )
@@ -153,7 +166,8 @@ class Bridge:
         return found[0] if found else None
 
     def _send(self, snapshot: Snapshot) -> None:
-        if snapshot != replace(self._last, read_at=snapshot.read_at) or snapshot.unfinished or not self._last.read_at:
+        moving = snapshot.unfinished or snapshot.loaded or not self._last.read_at
+        if moving or snapshot != replace(self._last, read_at=snapshot.read_at):
             self._last = snapshot
             self._post(SnapshotRead(snapshot))
 
@@ -184,4 +198,4 @@ def _catalogue_stamp(reader: sqlite3.Connection) -> tuple[object, ...]:
     strategies = reader.execute(
         "SELECT count(*), max(id), max(updated_at), sum(responses), count(deleted_at) FROM strategies"
     ).fetchone()
-    return (*strategies, *reader.execute("SELECT count(*), max(id) FROM tasks").fetchone())
+    return (*strategies, *reader.execute("SELECT count(*), max(id), group_concat(name) FROM tasks").fetchone())

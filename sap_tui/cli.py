@@ -22,16 +22,21 @@ VERBS = {
     "demo": {"demo"},
     "catalogue": {"import", "predictions", "list"},
     "strategy": {"strategy"},
+    "task": {"task"},
     "score": {"score"},
     "runs": {"runs", "cancel", "pause", "resume"},
     "rank": {"rank"},
+    "compare": {"compare", "show"},
     "agree": {"agree"},
+    "converge": {"converge"},
     "report": {"report"},
     "filtering": {"filter"},
     "metrics": {"metrics"},
     "columns": {"column"},
     "outcomes": {"outcomes"},
     "judge": {"judge"},
+    "settings": {"settings", "keys"},
+    "serve": {"serve"},
     "machine": {"free", "paths", "doctor"},
 }
 """The modules of sap_tui.commands, in the order of the help, with their verbs."""
@@ -88,7 +93,8 @@ def _version() -> str:
 
 
 def _open_app(arguments: argparse.Namespace) -> int:
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
+    # Served to a browser, the app has another driver than a terminal's.
+    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdout.isatty() and sys.stdin.isatty()):
         from sap_tui.commands.catalogue import list_catalogue
 
         arguments.task, arguments.json = None, False

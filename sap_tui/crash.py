@@ -8,6 +8,8 @@ import time
 import traceback
 from pathlib import Path
 
+from textual.worker import WorkerFailed
+
 from core.settings import state_folder
 from core.text import visible
 
@@ -16,7 +18,11 @@ LEAST_SECRET_LENGTH = 6
 
 
 def crash_line(catalogue: Path, error: BaseException) -> str:
-    """Write the log (mode 0600, no local variables) and return the line that names it."""
+    """Write the log (mode 0600, no local variables) and return the line that names it.
+
+    Of a fault in a worker the fault itself is meant, not Textual's word for it.
+    """
+    error = error.error if isinstance(error, WorkerFailed) else error
     path = state_folder(catalogue) / "logs" / f"app-crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

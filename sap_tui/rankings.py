@@ -27,7 +27,12 @@ class Rankings:
     def known(self, run: Run, metric: str | None = None) -> RankingReport | NoRanking | None:
         """What was computed for this run, as long as the run did not go on since."""
         progress, found = self._known.get((run.id, metric), (None, None))
-        return found if progress == _progress(run) else None
+        return found if progress == progress_of(run) else None
+
+    def latest(self, run: Run, metric: str | None = None) -> RankingReport | None:
+        """What was computed last, even if the run went on since."""
+        _, found = self._known.get((run.id, metric), (None, None))
+        return found if isinstance(found, RankingReport) else None
 
     def report(self, run: Run | None) -> RankingReport | None:
         """The known ranking by the run's first metric, if there is one."""
@@ -39,7 +44,7 @@ class Rankings:
         by = option("by", metric) if metric else []
         answer = await ask(self._catalogue, "rank", str(run.id), "--format", "json", *by)
         found = NoRanking(answer.problem) if answer.code else report_from_object(json.loads(answer.stdout), run)
-        self._known[run.id, metric] = (_progress(run), found)
+        self._known[run.id, metric] = (progress_of(run), found)
 
 
 def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:
@@ -94,5 +99,6 @@ def _row(row: Mapping[str, Any]) -> RankRow:
     )
 
 
-def _progress(run: Run) -> tuple[object, ...]:
+def progress_of(run: Run) -> tuple[object, ...]:
+    """Changes whenever a run's numbers may have changed."""
     return run.state, run.shown, run.done, run.errors, run.strategies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -42,10 +43,21 @@ async def ask_module(module: str, *arguments: str) -> Answer:
     try:
         stdout, stderr = await process.communicate()
     except asyncio.CancelledError:
-        process.kill()
-        await process.communicate()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await _reaped(process)
         raise
     return Answer(process.returncode or 0, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+
+
+async def _reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a killed process, however often that is cancelled: its pipes must not outlive the loop."""
+    while True:
+        try:
+            await process.communicate()
+        except asyncio.CancelledError:
+            continue
+        return
 
 
 def option(name: str, value: str) -> list[str]:

@@ -73,12 +73,13 @@ def leader_rows(agreement: Agreement) -> list[tuple[str, str, str, str]]:
 
 def agreement_sentences(agreement: Agreement) -> list[str]:
     """What the correlations and leaders say, in words; names as they are."""
-    return [
-        *_leader_sentences(agreement),
-        *_pair_sentences(agreement),
-        *(f"{metric.id}: {metric.contested}" for metric in agreement.metrics if metric.contested),
-        *(f"{name} cannot be had: {why}" for name, why in agreement.missing.items()),
-    ]
+    return [*_leader_sentences(agreement), *_other_sentences(agreement)]
+
+
+def _other_sentences(agreement: Agreement) -> Iterator[str]:
+    yield from _pair_sentences(agreement)
+    yield from (f"{metric.id}: {metric.contested}" for metric in agreement.metrics if metric.contested)
+    yield from (f"{name} cannot be had: {why}" for name, why in agreement.missing.items())
 
 
 def _leader_sentences(agreement: Agreement) -> Iterator[str]:
@@ -160,7 +161,8 @@ def agreement_object(agreement: Agreement) -> dict[str, Any]:
             for leader in agreement.leaders
         ],
         "missing": agreement.missing,
-        "sentences": agreement_sentences(agreement),
+        "sentences": list(_leader_sentences(agreement)),
+        "notes": list(_other_sentences(agreement)),
     }
 
 

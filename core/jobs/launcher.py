@@ -12,6 +12,7 @@ from pathlib import Path
 from core.settings import state_folder
 
 START_DEADLINE_SECONDS = 20.0
+OWN_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
 
 
 def ensure_runner(catalogue: Path) -> None:
@@ -63,7 +64,7 @@ def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"},
+            env={**os.environ, **OWN_ENVIRONMENT},
             start_new_session=True,
         )
     finally:

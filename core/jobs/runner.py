@@ -16,6 +16,7 @@ from core.domain import Run, RunState
 from core.jobs.claim import requeue_orphan
 from core.jobs.identity import boot_id, is_alive, send_signal
 from core.jobs.launcher import RunnerLock, logs_folder, start_detached
+from core.jobs.on_done import has_untold, tell_ends
 from core.jobs.scorers import living_scorers, shares_device, sweep
 from core.settings import settings_or_defaults
 from core.store.db import Writer
@@ -52,7 +53,7 @@ class Runner:
         if time.monotonic() - self._idle_since < IDLE_SECONDS:
             return False
         with self._writer.transaction() as connection:
-            if any(_needs_runner(run) for run in unfinished_runs(connection)):
+            if has_untold(connection) or any(_needs_runner(run) for run in unfinished_runs(connection)):
                 self._idle_since = time.monotonic()
                 return False
             self._lock.release()
@@ -61,6 +62,7 @@ class Runner:
     def step(self) -> None:
         self._reap()
         sweep(self._writer)
+        tell_ends(self._writer)
         unfinished = unfinished_runs(self._writer.connection)
         for run in unfinished:
             if run.state is RunState.RUNNING:

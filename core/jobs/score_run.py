@@ -15,6 +15,7 @@ from core.scoring.protocol import Engine, ScoringGroup
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id
 from core.store.scores import insert_scores
+from core.store.speeds import add_speed
 
 COMMIT_SECONDS = 0.5
 SMOOTHING_SECONDS = 5.0
@@ -115,6 +116,7 @@ class ChunkScorer:
                 barren=0,
             )
             self._store(connection, chunks, results)
+            add_speed(connection, self._run.id, self._engine.memory_bytes())
             if budget < self._budget:
                 text = f"memory did not suffice: the token budget is now {budget:,} tokens"
                 add_event(connection, self._run.id, "warning", text)

@@ -17,6 +17,7 @@ from core.domain import Run, RunState
 from core.errors import SapError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
 from core.jobs.loading import load, prepare_environment
+from core.jobs.on_done import tell_ends
 from core.jobs.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
 from core.jobs.work import Worker
 from core.scoring.protocol import Engine
@@ -76,6 +77,11 @@ class Scorer:
 
     def work(self, claim: Claim) -> Ending:
         """Work on a claimed run until it ends one way or another."""
+        ending = self._work(claim)
+        tell_ends(self._writer)
+        return ending
+
+    def _work(self, claim: Claim) -> Ending:
         try:
             is_warm = self._engine is not None
             Worker(self._writer, claim, self._load, lambda: self._stop, is_warm=is_warm).work()

@@ -14,6 +14,7 @@ from core.jobs.claim import Claim, beat, update_claimed
 from core.scoring.protocol import Engine
 from core.store.db import Writer
 from core.store.runs import add_event
+from core.store.speeds import add_speed
 
 COMMIT_SECONDS = 0.5
 
@@ -76,5 +77,6 @@ class BatchStore(Generic[Result]):
             self._done += len(self._open)
             update_claimed(connection, self._work.claim, phase_done=self._done, barren=0)
             self._store(connection, self._open)
+            add_speed(connection, self._work.run.id)
         self._open = []
         self._committed = time.monotonic()

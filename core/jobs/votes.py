@@ -21,6 +21,7 @@ def sample_votes(work: RunWork, questions: Sequence[Question]) -> None:
     missing = [(question, number) for question in questions for number in _missing(work, question, votes)]
     if not missing:
         return
+    work.engine()
     work.begin("sampling", votes * len(questions) - len(missing), votes * len(questions))
     done = votes * len(questions) - len(missing)
     notes: dict[str, None] = {}

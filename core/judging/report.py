@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
-from core.judging.judgement import Judgement, MetricJudgement
+from core.judging.directions import Direction
+from core.judging.judgement import Judgement, MetricJudgement, picks
 from core.judging.over_tasks import Figure, Outcomes
+from core.judging.pairs import Pair, Pairs
 
 WEIGHTED = ("weighted_spearman", "weighted_spearman_tie_corrected")
 UNWEIGHTED = ("spearman", "kendall", "pairwise")
@@ -35,6 +38,27 @@ def judgement_object(
             ],
             "without_terse": without_terse and _correlations(without_terse, UNWEIGHTED),
         },
+    }
+
+
+def points_object(pairs: Pairs, directions: Mapping[str, Direction]) -> list[dict[str, object]]:
+    """What each pair is judged by: outcomes by strategy, and by metric the scores (mean over ranges) and the picks."""
+    return [
+        {
+            "target_model": pair.target_model,
+            "task": pair.task,
+            "outcomes": dict(zip(pair.strategies, pair.outcomes.tolist(), strict=True)),
+            "metrics": {name: _points(pair, name, directions[name]) for name in pairs.metrics if name in pair.scores},
+        }
+        for pair in pairs.pairs
+    ]
+
+
+def _points(pair: Pair, metric: str, direction: Direction) -> dict[str, object]:
+    means = pair.scores[metric].mean(axis=0).tolist()
+    return {
+        "scores": {name: mean for name, mean in zip(pair.strategies, means, strict=True) if isfinite(mean)},
+        "picks": list(picks(pair, metric, direction)) if len(pair.scores[metric]) == 1 else None,
     }
 
 

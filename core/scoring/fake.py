@@ -133,6 +133,9 @@ class FakeEngine:
     def peak_memory_bytes(self) -> int:
         return 1 << 20
 
+    def memory_bytes(self) -> int:
+        return 1 << 20
+
     def _fail_process(self, group: ScoringGroup) -> None:
         cursed = any(_holds(response, self._faults.exit_75_on) for response in group.responses)
         if cursed or self._groups == self._faults.exit_75_at_group:

@@ -150,6 +150,10 @@ class Engine(Encoder, Protocol):
 
     def peak_memory_bytes(self) -> int: ...
 
+    def memory_bytes(self) -> int:
+        """Memory held at the moment: that of all its GPUs where the model is on some, else this process's."""
+        ...
+
 
 class RewardModel(Protocol):
     """A loaded model that says how good a response is."""

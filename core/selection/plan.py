@@ -60,7 +60,7 @@ def _newest_run(reader: sqlite3.Connection, request: SelectionRequest, chosen: S
     wanted = {strategy.id for strategy in chosen}
     rows = reader.execute(
         "SELECT runs.id FROM runs JOIN tasks ON tasks.id = runs.task"
-        " WHERE tasks.name = ? AND runs.state = 'done' ORDER BY runs.id DESC",
+        " WHERE tasks.name = ? AND runs.state = 'done' AND runs.deleted_at IS NULL ORDER BY runs.id DESC",
         (request.task,),
     )
     for row in rows.fetchall():

@@ -13,10 +13,11 @@ from core.errors import NotFoundError
 
 _TASKS = """
 SELECT t.id, t.name, (SELECT count(*) FROM questions q WHERE q.task = t.id) AS questions FROM tasks t
+WHERE t.deleted_at IS NULL
 """
 _STRATEGIES = """
 SELECT s.id, t.name AS task, s.name, s.teacher, s.prompt, s.note, s.tags, s.source, s.responses, s.updated_at
-FROM strategies s JOIN tasks t ON t.id = s.task WHERE s.deleted_at IS NULL
+FROM strategies s JOIN tasks t ON t.id = s.task WHERE s.deleted_at IS NULL AND t.deleted_at IS NULL
 """
 _QUESTIONS = "SELECT id, position, key, turns, answer FROM questions"
 
@@ -36,9 +37,9 @@ def tasks(reader: sqlite3.Connection) -> list[Task]:
 
 def task_by_name(reader: sqlite3.Connection, name: str) -> Task:
     """Raises NotFoundError, with names that come near in its hint."""
-    row = reader.execute(f"{_TASKS} WHERE t.name = ?", (name,)).fetchone()
+    row = reader.execute(f"{_TASKS} AND t.name = ?", (name,)).fetchone()
     if row is None:
-        names = (row["name"] for row in reader.execute("SELECT name FROM tasks"))
+        names = (row["name"] for row in reader.execute("SELECT name FROM tasks WHERE deleted_at IS NULL"))
         raise _not_found(f"There is no task {name!r}.", name, names, "Import a file first: sap-tui import FILE --task")
     return Task(**row)
 
@@ -68,7 +69,7 @@ def strategy_by_path(reader: sqlite3.Connection, path: str) -> int | None:
     """The row number of the strategy that TASK/STRATEGY names; None where there is none."""
     row = reader.execute(
         "SELECT strategies.id FROM strategies JOIN tasks ON tasks.id = strategies.task"
-        " WHERE tasks.name || '/' || strategies.name = ? AND deleted_at IS NULL",
+        " WHERE tasks.name || '/' || strategies.name = ? AND strategies.deleted_at IS NULL",
         (path,),
     ).fetchone()
     return None if row is None else int(row[0])

@@ -183,6 +183,17 @@ CREATE TABLE rewards (
     model TEXT NOT NULL, context BLOB NOT NULL, response BLOB NOT NULL, value REAL NOT NULL CHECK (abs(value) < 1e300),
     PRIMARY KEY (model, context, response)) STRICT, WITHOUT ROWID;
 ALTER TABLE run_strategies ADD COLUMN out TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN deleted_at REAL;
+ALTER TABLE runs ADD COLUMN deleted_at REAL;
+ALTER TABLE responses ADD COLUMN characters INTEGER GENERATED ALWAYS AS (length(text)) VIRTUAL;
+CREATE INDEX responses_by_characters ON responses (strategy, characters, question);
+CREATE INDEX run_items_by_question ON run_items (run, strategy, question);
+CREATE TABLE run_speeds (
+    run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, at REAL NOT NULL, phase TEXT NOT NULL,
+    done INTEGER NOT NULL, tokens_per_second REAL NOT NULL, memory INTEGER NOT NULL,
+    PRIMARY KEY (run, at)) STRICT, WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN told_end REAL;
+UPDATE runs SET told_end = ended_at;
 ALTER TABLE chunks ADD COLUMN stage INTEGER NOT NULL DEFAULT 0
 """,
     )

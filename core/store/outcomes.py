@@ -8,13 +8,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.domain import Task
 from core.errors import InputError, UsageError
-from core.ingest.score_tables import OutcomeRow, read_outcomes
 from core.store.catalogue import strategies, task_by_name
 from core.store.db import Writer
 from core.text import visible
+
+if TYPE_CHECKING:
+    from core.ingest.score_tables import OutcomeRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,14 @@ class StoredOutcome:
     strategy: str
     seed: int
     accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """How many outcomes a task has under a target model, and when the last of them was imported."""
+
+    outcomes: int
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,9 @@ def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None 
     Columns target_model and task choose rows: those of this task, and of the `model`, or without one of every model.
     Raises NotFoundError, UsageError or InputError; then nothing is kept.
     """
+    # The app counts outcomes and starts without what reads files.
+    from core.ingest.score_tables import read_outcomes
+
     rows = read_outcomes(path, columns=("strategy", "accuracy"))
     if model is None and any(row.target_model is None for row in rows):
         raise UsageError(f"{visible(path.name)} has no column target_model.", "Name the model: --model NAME")
@@ -65,7 +79,7 @@ def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None 
 
 def outcomes(reader: sqlite3.Connection, task: str | None = None, model: str | None = None) -> list[StoredOutcome]:
     """The outcomes of strategies that the catalogue still holds; NotFoundError for a task that is not there."""
-    conditions, values = ["s.deleted_at IS NULL"], []
+    conditions, values = ["s.deleted_at IS NULL AND t.deleted_at IS NULL"], []
     if task is not None:
         conditions.append("t.id = ?")
         values.append(str(task_by_name(reader, task).id))
@@ -79,6 +93,16 @@ def outcomes(reader: sqlite3.Connection, task: str | None = None, model: str | N
         values,
     )
     return [StoredOutcome(**dict(row)) for row in rows]
+
+
+def outcome_counts(reader: sqlite3.Connection) -> dict[tuple[str, str], OutcomeCount]:
+    """By task and target model, those of deleted strategies not counted."""
+    rows = reader.execute(
+        "SELECT tasks.name, model, count(*), max(outcomes.created_at) FROM outcomes"
+        " JOIN tasks ON tasks.id = outcomes.task JOIN strategies ON strategies.id = outcomes.strategy"
+        " WHERE strategies.deleted_at IS NULL AND tasks.deleted_at IS NULL GROUP BY outcomes.task, model"
+    )
+    return {(row[0], row[1]): OutcomeCount(row[2], row[3]) for row in rows}
 
 
 def _strategy_keys(

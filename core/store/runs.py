@@ -22,7 +22,8 @@ SELECT runs.*, tasks.name AS task_name, targets.name AS model_name, specs.weight
        (SELECT json_group_array(name) FROM (
             SELECT strategies.name FROM run_strategies JOIN strategies ON strategies.id = run_strategies.strategy
             WHERE run_strategies.run = runs.id ORDER BY run_strategies.position)) AS strategy_names
-FROM runs JOIN tasks ON tasks.id = runs.task JOIN targets ON targets.id = runs.target
+FROM runs JOIN tasks ON tasks.id = runs.task AND tasks.deleted_at IS NULL AND runs.deleted_at IS NULL
+JOIN targets ON targets.id = runs.target
 JOIN specs ON specs.id = runs.spec
 """
 

@@ -1,4 +1,4 @@
-"""Writing tasks and strategies: adding, editing, emptying, deleting."""
+"""Writing tasks and strategies: adding, editing, emptying."""
 
 from __future__ import annotations
 
@@ -71,25 +71,6 @@ def edit_strategy(
             _check_free(connection, task_by_name(connection, task).id, task, columns["name"])
         update_strategy(connection, strategy.id, columns)
         return strategy_by_name(connection, task, columns.get("name", name))
-
-
-def delete_strategy(writer: Writer, task: str, name: str) -> bool:
-    """Take a strategy out of the catalogue; True if runs refer to it, which then keep its responses.
-
-    Questions that nothing refers to any more go with it, and so does a task that is empty afterwards.
-    """
-    with writer.transaction() as connection:
-        strategy = strategy_by_name(connection, task, name)
-        task_id = task_by_name(connection, task).id
-        kept = retire_strategy(connection, strategy.id)
-        sweep_questions(connection, task_id)
-        if not kept:
-            connection.execute(
-                """DELETE FROM tasks WHERE id = :task AND NOT EXISTS (SELECT 1 FROM strategies WHERE task = :task)
-                   AND NOT EXISTS (SELECT 1 FROM runs WHERE task = :task)""",
-                {"task": task_id},
-            )
-        return kept
 
 
 def retire_strategy(connection: sqlite3.Connection, strategy: int) -> bool:

@@ -34,26 +34,31 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument("--examples", type=int, metavar="K", help="scores with K in-context examples; default: 2")
     parser.add_argument("--planning", action="store_true", help="sap-paper: the planning tasks, not the main ones")
     parser.add_argument(
-        "--min-spread", type=float, metavar="X", help="only pairs whose outcomes have a standard deviation above X"
+        "--min-spread",
+        type=float,
+        metavar="X",
+        help="only pairs whose outcomes, as fractions, have a standard deviation above X",
     )
     parser.add_argument(
         "--direction", action="append", default=[], metavar="ID=DIR", help="METRIC=higher or METRIC=lower is better"
     )
     parser.add_argument("--task", metavar="NAME", help="without files: only this task")
     parser.add_argument("--model", metavar="MODEL", help="without files: only this target model")
+    parser.add_argument("--run", dest="number", type=int, metavar="RUN", help="without files: only by this run")
     parser.add_argument("--json", action="store_true", help="print JSON, accuracies as fractions")
+    parser.add_argument(
+        "--points", action="store_true", help="with --json: also every strategy's outcome and scores, and the picks"
+    )
     parser.set_defaults(run=judge)
 
 
 def judge(arguments: argparse.Namespace) -> int:
-    from core.errors import UsageError
     from core.judging.judgement import above_spreads, judge, judge_without_terse
-    from core.judging.report import judgement_object
+    from core.judging.report import judgement_object, points_object
     from core.text import visible
     from sap_tui.commands.judgement_table import judgement_tables
 
-    if arguments.min_spread is not None and not arguments.min_spread >= 0:
-        raise UsageError("--min-spread must be 0 or more.", "For example: --min-spread 0.02")
+    _refuse(arguments)
     pairs, directions = _of_files(arguments) if arguments.scores or arguments.outcomes else _of_catalogue(arguments)
     judgement = judge(pairs, directions, min_spread=arguments.min_spread)
     above = above_spreads(pairs, directions) if arguments.min_spread is None else {}
@@ -61,10 +66,22 @@ def judge(arguments: argparse.Namespace) -> int:
     for note in judgement.notes:
         print(f"! {visible(note)}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(judgement_object(judgement, above, long), indent=2, allow_nan=False))
+        points = {"points": points_object(pairs, directions)} if arguments.points else {}
+        print(json.dumps(judgement_object(judgement, above, long) | points, indent=2, allow_nan=False))
     else:
         sys.stdout.write(judgement_tables(judgement, [(arguments.min_spread, judgement), *above.items()], long))
     return 0
+
+
+def _refuse(arguments: argparse.Namespace) -> None:
+    from core.errors import UsageError
+
+    if arguments.min_spread is not None and not arguments.min_spread >= 0:
+        raise UsageError("--min-spread must be 0 or more.", "For example: --min-spread 0.02")
+    if arguments.points and not arguments.json:
+        raise UsageError("--points belongs to --json.", "Add --json.")
+    if arguments.number is not None and (arguments.task or arguments.model):
+        raise UsageError("--run has its task and model.", "Leave out --task and --model.")
 
 
 def _of_files(arguments: argparse.Namespace) -> tuple[Pairs, dict[str, Direction]]:
@@ -76,8 +93,10 @@ def _of_files(arguments: argparse.Namespace) -> tuple[Pairs, dict[str, Direction
 
     if not (arguments.scores and arguments.outcomes):
         raise UsageError("--scores and --outcomes go together.", "Give both files, or neither for the catalogue.")
-    if arguments.task or arguments.model:
-        raise UsageError("--task and --model are for the catalogue.", "Leave them out with --scores and --outcomes.")
+    if arguments.task or arguments.model or arguments.number is not None:
+        raise UsageError(
+            "--task, --model and --run are for the catalogue.", "Leave them out with --scores and --outcomes."
+        )
     if arguments.planning and arguments.protocol != "sap-paper":
         raise UsageError("--planning belongs to the other protocol.", "Add --protocol sap-paper.")
     scores, outcomes = read_scores(arguments.scores), read_outcomes(arguments.outcomes)
@@ -100,4 +119,5 @@ def _of_catalogue(arguments: argparse.Namespace) -> tuple[Pairs, dict[str, Direc
             "Give --scores and --outcomes too.",
         )
     prepare(arguments.catalogue)
-    return catalogue_pairs(open_reader(arguments.catalogue), arguments.task, model_name(arguments.model))
+    reader = open_reader(arguments.catalogue)
+    return catalogue_pairs(reader, arguments.task, model_name(arguments.model), arguments.number)

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.25
 RUNNER_CHECK_SECONDS = 2.0
+PHASES = {
+    "starting": ("starting", ""),
+    "rewarding": ("the reward model judges the responses", "responses"),
+    "sampling": ("the target model answers every question several times", "answers"),
+    "predicting": ("the target model answers the questions", "answers"),
+    "choosing examples": ("trying which examples help most", "examples"),
+    "checking answers": ("comparing final answers with the gold answers", "responses"),
+    "planning": ("planning what is to be scored", ""),
+    "loading": ("loading the model", ""),
+    "scoring": ("scoring responses", "scores"),
+    "finding tokens": ("finding where the tokens end in the texts", "responses"),
+}
+"""What a run does, in words, and what it counts meanwhile."""
 
 
 def wait_for(catalogue: Path, number: int) -> str:
@@ -62,14 +75,20 @@ def shown_while(catalogue: Path, number: int) -> Iterator[None]:
 
 def progress_line(run: Run) -> str:
     """One plain line, for example `scoring 120/400, 2,310 tokens/s, 0:45 left`."""
-    if run.phase == "predicting":
-        return f"the target model answers the questions {run.phase_done}/{run.phase_total}"
     if run.phase != "scoring":
-        counts = f" {run.phase_done:,}/{run.phase_total:,}" if run.phase_total else ""
-        return f"{run.phase}{counts}" if run.phase else run.shown
+        return phase_line(run)
     left = f", {duration(run.seconds_left)} left" if run.seconds_left is not None else ""
     failed = f", {run.errors} failed" if run.errors else ""
     return f"scoring {run.done:,}/{run.total:,}, {run.tokens_per_second:,.0f} tokens/s{left}{failed}"
+
+
+def phase_line(run: Run) -> str:
+    """What the run does at the moment, with its counts: `the target model answers the questions, 3 of 24 answers`."""
+    words, units = PHASES.get(run.phase, (run.phase or run.shown, ""))
+    done, total = (run.done, run.total) if run.phase == "scoring" else (run.phase_done, run.phase_total)
+    counts = f"{done:,} of {total:,} {units}".rstrip() if total else ""
+    # What the phase before counted says nothing about these.
+    return ", ".join(filter(None, [words, counts if units else ""]))
 
 
 def duration(seconds: float) -> str:

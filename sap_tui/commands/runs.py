@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from core.domain import Run
+    from core.store.run_details import RunDetails
+
+
+DESCRIPTION = """\
+All runs, newest first, or one with its events and speeds. With --watch the table refreshes; where the output is no
+terminal there is a line at every change. --watch ends with 1 if a run failed meanwhile."""
 
 
 def add_parsers(verbs: Any) -> None:
-    listing = verbs.add_parser("runs", help="runs with their progress", description="All runs, newest first.")
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing = verbs.add_parser("runs", help="runs with their progress", description=DESCRIPTION)
+    listing.add_argument("number", nargs="?", type=int, metavar="RUN", help="everything about this run")
+    listing.add_argument("--watch", action="store_true", help="go on showing until no run goes on by itself")
+    listing.add_argument("--json", action="store_true", help="print JSON; with --watch an object at every change")
+    changing = listing.add_mutually_exclusive_group()
+    changing.add_argument("--delete", type=int, metavar="N", help="delete a run that has ended; its scores stay")
+    changing.add_argument("--restore", type=int, metavar="N", help="bring a deleted run back, within a week")
     listing.set_defaults(run=list_runs)
     for verb, text in (
         ("cancel", "end a run; what is scored is kept"),
@@ -31,18 +43,47 @@ def add_parsers(verbs: Any) -> None:
 
 def list_runs(arguments: argparse.Namespace) -> int:
     from core.store.db import open_reader, prepare
-    from core.store.runs import runs
+    from core.store.runs import run_by_id, runs
 
     prepare(arguments.catalogue)
+    if arguments.delete is not None or arguments.restore is not None:
+        return _delete_or_restore(arguments)
+    if arguments.watch:
+        from sap_tui.commands.watching import watch_runs
+
+        try:
+            return watch_runs(arguments.catalogue, arguments.number, as_json=arguments.json, lines=table_lines)
+        except KeyboardInterrupt:
+            print("Runs go on in the background. See them: sap-tui runs", file=sys.stderr)
+            raise
     reader = open_reader(arguments.catalogue)
+    if arguments.number is not None:
+        _print_details(reader, run_by_id(reader, arguments.number), arguments.json)
+        return 0
     found = runs(reader)
     if arguments.json:
         print(json.dumps([run_json(run) for run in found], ensure_ascii=False))
     elif found:
-        _print_table(found)
+        print("\n".join(table_lines(found)))
         _print_loaded(reader)
     else:
         print("No run yet. Start one: sap-tui score --task NAME --model MODEL", file=sys.stderr)
+    return 0
+
+
+def _delete_or_restore(arguments: argparse.Namespace) -> int:
+    from core.store.db import Writer
+    from core.store.deletion import delete_run, restore_run, sweep_deleted
+
+    with Writer(arguments.catalogue) as writer:
+        if arguments.restore is not None:
+            restore_run(writer, arguments.restore)
+            print(f"Run {arguments.restore}: restored.", file=sys.stderr)
+            return 0
+        delete_run(writer, arguments.delete)
+        back = "sap-tui runs --restore brings it back, within a week"
+        print(f"Run {arguments.delete}: deleted; {back}.", file=sys.stderr)
+        sweep_deleted(writer)
     return 0
 
 
@@ -83,10 +124,44 @@ def run_json(run: Run) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _print_table(found: list[Run]) -> None:
+def details_json(run: Run, details: RunDetails) -> dict[str, object]:
+    """The run as `runs` prints it, with everything that is known beside it."""
+    from dataclasses import asdict
+
+    look = details.next_look
+    return {
+        **run_json(run),
+        "seconds_left": details.seconds_left(run),
+        "out": dict(details.out),
+        "next_look": asdict(look) | {"seconds_left": details.seconds_to_look(run)} if look else None,
+        "speeds": [asdict(speed) for speed in details.speeds],
+        "events": [{"at": event.at, "level": event.level, "text": event.text} for event in details.events],
+    }
+
+
+def _print_details(reader: sqlite3.Connection, run: Run, as_json: bool) -> None:
+    from core.store.run_details import run_details
+    from core.text import visible
+    from sap_tui.commands.run_facts import clock, run_facts
+
+    details = run_details(reader, run)
+    if as_json:
+        print(json.dumps(details_json(run, details), ensure_ascii=False))
+        return
+    facts = [("run", str(run.id)), *((fact.name, fact.line) for fact in run_facts(run, details) if fact.text)]
+    width = max(len(name) for name, _ in facts)
+    for name, text in facts:
+        print(f"{name:<{width}}  {visible(text)}")
+    for event in details.events:
+        level = "" if event.level == "info" else f"{event.level}: "
+        print(f"{clock(event.at):<{width}}  {level}{visible(event.text)}")
+
+
+def table_lines(found: Sequence[Run]) -> list[str]:
+    """The runs as an aligned table."""
     from core.text import visible
     from sap_tui.commands.progress import progress_line
-    from sap_tui.commands.tables import print_table
+    from sap_tui.commands.tables import aligned
 
     rows = [
         (
@@ -100,22 +175,17 @@ def _print_table(found: list[Run]) -> None:
         )
         for run in found
     ]
-    print_table(("run", "task", "model", "precision", "state", "done", ""), rows, right=(0, 5))
+    return aligned(("run", "task", "model", "precision", "state", "done", ""), rows, right=(0, 5))
 
 
 def _print_loaded(reader: sqlite3.Connection) -> None:
-    """Which models stay in memory though nothing is scored."""
-    import math
-    import time
-
     from core.jobs.scorers import idle_scorers
     from core.text import visible
+    from sap_tui.commands.run_facts import loaded_words
 
     sys.stdout.flush()
     for scorer in idle_scorers(reader):
-        minutes = max(1, math.ceil(((scorer.free_at or 0) - time.time()) / 60))
-        until = f"for {minutes} more minute{'s' if minutes > 1 else ''} (free it: sap-tui free)"
-        print(f"{visible(scorer.model)} stays loaded on {visible(scorer.device)} {until}", file=sys.stderr)
+        print(f"{visible(loaded_words(scorer))} (free it: sap-tui free)", file=sys.stderr)
 
 
 def precision(run: Run) -> str:

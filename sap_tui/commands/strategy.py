@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.responses import add_options, responses
+
 if TYPE_CHECKING:
     from core.domain import Strategy
     from core.store.catalogue import Sample
@@ -16,9 +18,8 @@ SHOWN_CHARACTERS = 2000
 
 
 def add_parsers(verbs: Any) -> None:
-    parser = verbs.add_parser(
-        "strategy", help="add, show, edit or delete a strategy", description="One strategy of a task."
-    )
+    text = "add, show, edit, delete or restore a strategy; its responses"
+    parser = verbs.add_parser("strategy", help=text, description="One strategy of a task.")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     adding = _add(actions, "add", "a strategy that has no responses yet", add)
     _add_fields(adding)
@@ -28,6 +29,8 @@ def add_parsers(verbs: Any) -> None:
     editing.add_argument("--rename", metavar="NAME", help="its new name")
     _add_fields(editing)
     _add(actions, "delete", "take it and its responses out; runs keep what they scored", delete)
+    _add(actions, "restore", "bring a deleted strategy back, within a week", restore)
+    add_options(_add(actions, "responses", "its responses, a page at a time", responses))
 
 
 def _add(actions: Any, action: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -42,6 +45,7 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
     from sap_tui.commands.catalogue import add_description_options
 
     add_description_options(parser)
+    parser.add_argument("--prompt", metavar="TEXT", help="the prompt itself, in place of a file")
     parser.add_argument("--tags", metavar="TAG,...", help="its tags, divided by commas; replaces those it has")
 
 
@@ -69,12 +73,24 @@ def edit(arguments: argparse.Namespace) -> int:
 
 def delete(arguments: argparse.Namespace) -> int:
     from core.store.db import Writer, prepare
-    from core.store.strategies import delete_strategy
+    from core.store.deletion import delete_strategy, sweep_deleted
 
     prepare(arguments.catalogue)
     with Writer(arguments.catalogue) as writer:
-        kept = delete_strategy(writer, arguments.task, arguments.name)
-    _say_done(arguments.task, arguments.name, "deleted; runs that scored it keep its responses" if kept else "deleted")
+        delete_strategy(writer, arguments.task, arguments.name)
+        _say_done(arguments.task, arguments.name, "deleted; sap-tui strategy restore brings it back, within a week")
+        sweep_deleted(writer)
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    from core.store.db import Writer, prepare
+    from core.store.deletion import restore_strategy
+
+    prepare(arguments.catalogue)
+    with Writer(arguments.catalogue) as writer:
+        restore_strategy(writer, arguments.task, arguments.name)
+    _say_done(arguments.task, arguments.name, "restored")
     return 0
 
 
@@ -96,13 +112,17 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _fields(arguments: argparse.Namespace) -> StrategyFields:
+    from core.errors import UsageError
     from core.store.strategies import StrategyFields
     from sap_tui.commands.catalogue import read_prompt
 
     tags = None
     if arguments.tags is not None:
         tags = [tag.strip() for tag in arguments.tags.split(",") if tag.strip()]
-    return StrategyFields(arguments.teacher, read_prompt(arguments.prompt_file), arguments.note, tags)
+    if arguments.prompt is not None and arguments.prompt_file:
+        raise UsageError("--prompt and --prompt-file are both the prompt.", "Give one of them.")
+    prompt = read_prompt(arguments.prompt_file) if arguments.prompt is None else arguments.prompt
+    return StrategyFields(arguments.teacher, prompt, arguments.note, tags)
 
 
 def _print_fields(strategy: Strategy) -> None:

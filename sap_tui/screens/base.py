@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input
@@ -29,23 +30,27 @@ READING = Content("Reading …")
 
 
 class MainScreen(Screen[None]):
-    """A table with a pane beside it. `PLACE` names its keys, `PROSE` is its page of the help."""
+    """A table with a pane beside it. `PLACE` names its keys, `PROSE` is its page of the help, `PANE_PARTS` counts the
+    texts of the pane."""
 
     PLACE: ClassVar[Place]
     PROSE: ClassVar[str]
+    PANE_PARTS: ClassVar[int] = 2
     if TYPE_CHECKING:
         app: SapApp
 
     def __init__(self) -> None:
         super().__init__()
         self._valid: list[bool | None] = []
+        # The footer, or a key typed ahead, may ask what can be done before the screen is composed.
+        self._no_table = RecordTable((), table_id="not-yet")
 
     def compose(self) -> ComposeResult:
         yield TitleBar(self.PLACE, self.app.catalogue)
         with Container(id="body"):
             with Vertical(id="main"):
                 yield from self.compose_main()
-            yield DetailPane()
+            yield DetailPane(self.PANE_PARTS)
         yield Footer(show_command_palette=False)
 
     def compose_main(self) -> Iterable[Widget]:
@@ -69,7 +74,7 @@ class MainScreen(Screen[None]):
 
     def show_snapshot(self) -> None:
         """Draw everything; screens that are not seen wait until they are."""
-        if self.is_current and self.is_mounted:
+        if self.is_current and self.is_mounted and self.table is not self._no_table:
             with self.app.batch_update():
                 self.query_one(TitleBar).show(self.app.snapshot)
                 self.show_rows(self.app.snapshot)
@@ -91,7 +96,10 @@ class MainScreen(Screen[None]):
 
     @property
     def table(self) -> RecordTable:
-        return self.query_one(RecordTable)
+        try:
+            return self.query_one(RecordTable)
+        except NoMatches:
+            return self._no_table
 
     @property
     def pane(self) -> DetailPane:

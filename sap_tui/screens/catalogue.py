@@ -7,15 +7,14 @@ from collections.abc import Hashable, Iterable
 from textual.content import Content
 from textual.widget import Widget
 
-from core.domain import Run, Strategy, Task
+from core.domain import Run, RunState, Strategy, Task
 from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
+from sap_tui.deletions import delete, of_strategy, of_task, undo
 from sap_tui.keys import bindings
 from sap_tui.screens.base import MainScreen, hint
 from sap_tui.text import plain
-from sap_tui.twin import ask, option
 from sap_tui.widgets.detail_pane import retitle
-from sap_tui.widgets.dialogs import Confirm
 from sap_tui.widgets.filter_bar import FilterBar
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Record, Rows
@@ -153,7 +152,14 @@ class CatalogueScreen(MainScreen):
         self.table.set_marks(marks - keys if keys <= marks else marks | keys)
 
     def on_record_table_opened(self) -> None:
-        self.action_show_run_ranking()
+        """A strategy shows its responses, a task its ranking."""
+        strategy = self._selected_strategy(self.app.snapshot)
+        if strategy:
+            from sap_tui.screens.responses import ResponsesScreen
+
+            self.app.push_screen(ResponsesScreen(strategy))
+        else:
+            self.action_show_run_ranking()
 
     def action_show_run_ranking(self) -> None:
         snapshot, marked = self.app.snapshot, self._marked()
@@ -167,6 +173,20 @@ class CatalogueScreen(MainScreen):
             self.app.say(
                 f"No run has scored {'these strategies' if marked else 'this task'} yet. Press n to start one."
             )
+
+    def action_compare(self) -> None:
+        """The two marked strategies; with one marked, that one and the one under the cursor."""
+        chosen, cursor = self._marked(), self._selected_strategy(self.app.snapshot)
+        if len(chosen) == 1 and cursor and cursor not in chosen:
+            chosen.append(cursor)
+        if len(chosen) != 2 or chosen[0].task != chosen[1].task:
+            self.app.say("Mark two strategies of one task with space, then press c.")
+            return
+        run = _scored_run(self.app.snapshot, chosen[0].task, {one.name for one in chosen})
+        if run:
+            self.app.open_comparison(run.id, chosen[0].name, chosen[1].name)
+        else:
+            self.app.say("No run has scored both strategies yet. Press n to start one.")
 
     def action_import_file(self) -> None:
         from sap_tui.screens.import_form import ImportForm
@@ -186,29 +206,53 @@ class CatalogueScreen(MainScreen):
             self.app.say("There is nothing to score yet. Press i to import a file first.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "delete_strategy":
-            return self._selected_strategy(self.app.snapshot) is not None or None
-        if action in ("new_run", "show_run_ranking", "mark", "mark_all", "copy_row", "filter"):
+        if action == "tag":
+            return bool(self._marked() or self._selected_strategy(self.app.snapshot)) or None
+        of_rows = ("edit", "delete", "mark", "mark_all", "copy_row", "filter", "compare", "new_run", "show_run_ranking")
+        if action in of_rows:
             return bool(self.app.snapshot.tasks) or None
         return True
 
-    def action_delete_strategy(self) -> None:
+    def action_edit(self) -> None:
+        from sap_tui.screens.edit_form import EditStrategy, EditTask
+
+        strategy, task = self._selected_strategy(self.app.snapshot), self._selected_task(self.app.snapshot)
+        if strategy:
+            self.app.push_screen(EditStrategy(strategy))
+        elif task:
+            self.app.push_screen(EditTask(task))
+
+    def action_tag(self) -> None:
+        from sap_tui.screens.edit_form import EditTags
+
         strategy = self._selected_strategy(self.app.snapshot)
+        chosen = self._marked() or ([strategy] if strategy else [])
+        if chosen:
+            self.app.push_screen(EditTags(chosen))
+
+    def action_delete(self) -> None:
+        snapshot = self.app.snapshot
+        strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
         if strategy:
             self.run_worker(self._delete(strategy), group="delete")
+        elif task:
+            runs = sum(run.task == task.name for run in snapshot.runs)
+            deletion = of_task(task, len(snapshot.strategies_of(task.name)), runs)
+            self.run_worker(delete(self.app, deletion), group="delete")
 
     async def _delete(self, strategy: Strategy) -> None:
-        question = Content.assemble(
-            "Delete ", plain(strategy.name, "bold"), " of ", plain(strategy.task, "bold"),
-            f" with its {counted(strategy.responses, 'response')}?\nRuns that scored it keep what they scored.",
-        )  # fmt: skip
-        if await self.app.push_screen_wait(Confirm(question, "Delete")):
-            answer = await ask(
-                self.app.catalogue, "strategy", "delete", *option("task", strategy.task), "--", strategy.name
-            )
+        if await delete(self.app, of_strategy(strategy)):
             self.table.set_marks(self.table.marks - {("strategy", strategy.id)})
-            self.app.say(answer.problem or f"Deleted {strategy.name}.", "error" if answer.code else "information")
+
+    def action_undo(self) -> None:
+        self.run_worker(undo(self.app), group="undo")
 
 
 def _finished_run(snapshot: Snapshot, task: str) -> Run | None:
     return next((run for run in snapshot.runs if run.task == task and run.state == "done"), None)
+
+
+def _scored_run(snapshot: Snapshot, task: str, names: set[str]) -> Run | None:
+    """The newest run that is done and scored all of these, else the one that has come furthest."""
+    runs = [run for run in snapshot.runs if run.task == task and names <= set(run.strategies) and run.done]
+    return max(runs, key=lambda run: (run.state is RunState.DONE, run.id), default=None)

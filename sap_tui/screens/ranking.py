@@ -69,6 +69,7 @@ class RankingScreen(MainScreen):
         if number != self._number:
             # Another run need not have the metric, and without a ranking no other could be chosen.
             self._number, self._metric, self._report, self._problem, self._asked_at = number, None, None, "", 0.0
+            self.table.set_marks(set())
         self.show_snapshot()
 
     def _run(self, snapshot: Snapshot) -> Run | None:
@@ -144,10 +145,27 @@ class RankingScreen(MainScreen):
             self.table.scroll_x = 0
             self.show_snapshot()
 
+    def action_mark(self) -> None:
+        if self.table.cursor_key is not None:
+            self.table.set_marks(self.table.marks ^ {self.table.cursor_key})
+            self.table.action_cursor_down()
+
+    def action_compare(self) -> None:
+        """The two marked strategies; with one marked that and the one under the cursor, with none the leader and it."""
+        report, cursor = self._report, self.table.cursor_key
+        ranked = [row.strategy for row in report.ranking.rows] if report else []
+        chosen = [name for name in ranked if name in self.table.marks] or ranked[:1]
+        if len(chosen) == 1 and cursor in ranked and cursor not in chosen:
+            chosen.append(str(cursor))
+        if report and len(chosen) == 2:
+            self.app.open_comparison(report.run, chosen[0], chosen[1], report.ranking.metric)
+        else:
+            self.app.say("Mark two strategies with space, then press c.")
+
     def action_choose_run(self) -> None:
         runs = self.app.snapshot.runs
         place = next((place for place, run in enumerate(runs) if run.id == self._number), 0)
-        self.app.push_screen(Choose("Rank which run?", [_run_line(run) for run in runs], place), self._chosen)
+        self.app.push_screen(Choose("Rank which run?", [run_line(run) for run in runs], place), self._chosen)
 
     def _chosen(self, place: int | None) -> None:
         if place is not None:
@@ -176,7 +194,7 @@ class RankingScreen(MainScreen):
         self.app.say(answer.problem or f"Written: {path}", "error" if answer.code else "information")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("next_metric", "export_csv", "copy_row"):
+        if action in ("next_metric", "export_csv", "copy_row", "mark", "compare"):
             return self._report is not None or None
         if action == "choose_run":
             return bool(self.app.snapshot.runs) or None
@@ -205,7 +223,7 @@ def _notes(report: RankingReport) -> Content:
     return Content("\n").join(lines)
 
 
-def _run_line(run: Run) -> Content:
+def run_line(run: Run) -> Content:
     what = plain(f"{run.task} under {run.model} {precision(run)}")
     return Content.assemble(
         (f"#{run.id:<4}", MUTED), state_label(run), "  ", what, (f"  {ago(time.time() - run.created_at)}", MUTED)

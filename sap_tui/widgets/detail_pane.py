@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -14,10 +15,35 @@ from sap_tui.text import MUTED, plain
 
 EMPTY = Content()
 LONGEST_TEXT = 4_000
+LEAST_WRAPPED = 10
+
+
+class Lines(Static):
+    """A text of which only those lines are drawn again that changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = Content()
+
+    def render(self) -> Content:
+        return self._shown
+
+    def show(self, content: Content) -> None:
+        if content.is_same(self._shown):
+            return
+        width = max(1, self.size.width)
+        before, after = self._shown.wrap(width), content.wrap(width)
+        self._shown = content
+        if len(before) != len(after):
+            self.refresh(layout=True)
+            return
+        changed = [place for place, pair in enumerate(zip(before, after, strict=True)) if not pair[0].is_same(pair[1])]
+        if changed:
+            self.refresh(*(Region(0, place, width, 1) for place in changed))
 
 
 class DetailPane(VerticalScroll, can_focus=False):
-    """Two texts, one under the other or, where there is room, side by side; drawn again only when they changed."""
+    """Some texts, one under the other or, where there is room, side by side."""
 
     DEFAULT_CSS = """
     DetailPane {
@@ -27,21 +53,21 @@ class DetailPane(VerticalScroll, can_focus=False):
     }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int = 2) -> None:
         super().__init__(id="detail")
-        self._shown = [Content(), Content()]
+        self._parts = parts
 
     def compose(self) -> ComposeResult:
         with Container():
-            yield Static(Content())
-            yield Static(Content())
+            for _ in range(self._parts):
+                yield Lines()
 
-    def show(self, title: Content, first: Content, second: Content = EMPTY) -> None:
+    def show(self, title: Content, *contents: Content) -> None:
+        """Show a text in every part; those that have none are empty."""
         retitle(self, title)
-        for place, (static, content) in enumerate(zip(self.query(Static), (first, second), strict=True)):
-            if not content.is_same(self._shown[place]):
-                self._shown[place] = content
-                static.update(content, layout=len(content.wrap(max(1, static.size.width))) != static.size.height)
+        filled = (*contents, *[EMPTY] * (self._parts - len(contents)))
+        for lines, content in zip(self.query(Lines), filled, strict=True):
+            lines.show(content)
 
 
 def retitle(widget: Widget, title: Content) -> None:
@@ -50,11 +76,20 @@ def retitle(widget: Widget, title: Content) -> None:
         widget.border_title = title
 
 
-def fields(pairs: Iterable[tuple[str, Content]]) -> Content:
-    """A line for every field that holds something, names in one column."""
+def fields(pairs: Iterable[tuple[str, Content]], width: int | None = None) -> Content:
+    """A line for every field that holds something, names in one column; with a width, values are wrapped beside it."""
     filled = [(name, value) for name, value in pairs if value.plain]
-    width = max((len(name) for name, _ in filled), default=0) + 2
-    return Content("\n").join(Content.assemble((name.ljust(width), MUTED), value) for name, value in filled)
+    names_width = max((len(name) for name, _ in filled), default=0) + 2
+    lines = [hanging(Content.styled(name.ljust(names_width), MUTED), value, width) for name, value in filled]
+    return Content("\n").join(lines)
+
+
+def hanging(start: Content, text: Content, width: int | None) -> Content:
+    """A text after what starts it; lines that follow, if there is a width to wrap at, stand under its beginning."""
+    room = 0 if width is None else width - start.cell_length
+    if room < LEAST_WRAPPED:
+        return start + text
+    return start + Content("\n" + " " * start.cell_length).join(text.wrap(room))
 
 
 def section(heading: str, text: str) -> Content:

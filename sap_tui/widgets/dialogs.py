@@ -27,6 +27,9 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
     def action_close(self) -> None:
         self.dismiss(None)
 
+    async def action_help(self) -> None:
+        await self.app.run_action("help", default_namespace=self.app)
+
 
 class Confirm(Dialog[bool]):
     """A question whose safe answer has the focus."""
@@ -67,6 +70,25 @@ class Choose(Dialog[int]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_index)
+
+
+class AskNumber(Dialog[int]):
+    """A whole number between two others."""
+
+    def __init__(self, title: str, low: int, high: int) -> None:
+        super().__init__()
+        self._title = title
+        self._low, self._high = low, high
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window small") as window:
+            window.border_title = Content(self._title)
+            yield Input(type="integer", compact=True, placeholder=f"{self._low:,} to {self._high:,}")
+        yield Footer(show_command_palette=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip().isdecimal():
+            self.dismiss(max(self._low, min(self._high, int(event.value))))
 
 
 class AskPath(Dialog[str]):

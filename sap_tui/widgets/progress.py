@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual.content import Content
 
 from core.domain import Run, RunState
 from sap_tui.text import MUTED, plain
 
-LEVELS = "▁▂▃▄▅▆▇█"
 # Sign and colour of every word that `Run.shown` can be.
 STATES = {
     "queued": ("○", MUTED),
@@ -49,12 +46,3 @@ def progress_bar(share: float, width: int, colour: str = "$accent") -> Content:
 
 def run_bar(run: Run, width: int) -> Content:
     return progress_bar(run.share_done, width, STATES[run.shown][1] if run.state is not RunState.QUEUED else MUTED)
-
-
-def sparkline(values: Sequence[float], width: int) -> Content:
-    """The last values as heights between 0 and the largest of them."""
-    shown = list(values)[-width:]
-    top = max(shown, default=0.0)
-    if top <= 0:
-        return Content()
-    return Content.styled("".join(LEVELS[min(7, int(8 * value / top))] for value in shown), "$accent")

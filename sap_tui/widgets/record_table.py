@@ -66,13 +66,15 @@ class RecordTable(ScrollView, can_focus=True):
             super().__init__()
             self.table, self.column, self.backwards = table, column, backwards
 
-    def __init__(self, columns: Sequence[Column], *, table_id: str, sortable: bool = True) -> None:
+    def __init__(self, columns: Sequence[Column], *, table_id: str, sortable: bool = True, numbered: str = "") -> None:
+        """`numbered` says what the rows are where their keys are numbers that people know, such as "run"."""
         super().__init__(id=table_id)
         self._columns = tuple(columns)
         self._source: RowSource = Rows()
         self._painted: dict[int, Record] = {}
         self._cursor = 0
         self._sortable = sortable
+        self._numbered = numbered
         self.sort_column: str | None = None
         self.sort_backwards = False
         self.marks: set[Hashable] = set()
@@ -180,12 +182,35 @@ class RecordTable(ScrollView, can_focus=True):
         furthest = max(0, self._full_width - self.size.width)
         self.scroll_x = max(0, min(furthest, self.scroll_offset.x + cells))
 
+    def action_jump(self) -> None:
+        """Ask for a number and go to the row that has it; rows without numbers of their own are counted from 1."""
+        from sap_tui.widgets.dialogs import AskNumber
+
+        if len(self._source):
+            title = f"Go to {self._numbered}" if self._numbered else "Go to row"
+            self.app.push_screen(AskNumber(title, 1, self._highest_number()), self._jump)
+
+    def _highest_number(self) -> int:
+        if not self._numbered:
+            return len(self._source)
+        return max(int(str(self._source[place].key)) for place in range(len(self._source)))
+
+    def _jump(self, number: int | None) -> None:
+        if number is None:
+            return
+        position = self._source.position(number) if self._numbered else number - 1
+        if position is None:
+            self.app.notify(f"There is no {self._numbered} {number} here.", markup=False)
+        else:
+            self._move(position)
+
     def action_open_row(self) -> None:
         if len(self._source):
             self.post_message(self.Opened(self, self.cursor_key))
 
     def action_next_sort(self) -> None:
-        names: list[str | None] = [None, *(column.id for column in self._columns if column.title.strip())]
+        titled = (column for column in self._columns if column.title.strip() and column.sortable)
+        names: list[str | None] = [None, *(column.id for column in titled)]
         place = names.index(self.sort_column) if self.sort_column in names else 0
         self._sort(names[(place + 1) % len(names)], False)
 
@@ -214,7 +239,8 @@ class RecordTable(ScrollView, can_focus=True):
         for column, width in zip(self._columns, self.widths(self._columns), strict=True):
             end += width + GAP
             if x + (self.scroll_offset.x if column is not self._columns[0] else 0) < end and column.title.strip():
-                return self._sort(column.id, not self.sort_backwards if column.id == self.sort_column else False)
+                again = column.id == self.sort_column
+                return self._sort(column.id, again and not self.sort_backwards) if column.sortable else None
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self._full_width, len(self._source) + 1)
@@ -260,7 +286,11 @@ class RecordTable(ScrollView, can_focus=True):
         return Strip.join([line.crop(0, self.size.width - more.cell_length), more])
 
     def _style(self, *parts: str) -> Style:
-        return self.get_visual_style(*(f"record-table--{part}" for part in parts))
+        names = [f"record-table--{part}" for part in parts]
+        style = self.get_visual_style(*names)
+        # Textual's visual styles leave this attribute out.
+        is_reversed = any(self.get_component_styles(name).text_style.reverse for name in names)
+        return style + Style(reverse=True) if is_reversed else style
 
     def _mark(self, record: Record) -> Content:
         return Content.styled("●", "$accent") if record.key in self.marks else Content()
@@ -291,7 +321,10 @@ class RecordTable(ScrollView, can_focus=True):
 
     def _drawn(self, content: Content, style: Style) -> Strip:
         parse = self.app.stylesheet.parse_style
+        # Reversed colours would be patches of background.
+        over = Style(foreground=style.foreground, background=style.background) if style.reverse else Style()
         segments = [
-            Segment(text, (style + part).rich_style) for text, part in content.render(style, end="", parse_style=parse)
+            Segment(text, (style + part + over).rich_style)
+            for text, part in content.render(style, end="", parse_style=parse)
         ]
         return Strip(segments, content.cell_length)

@@ -22,6 +22,7 @@ class Column:
     width: int
     align: Literal["left", "right"] = "left"
     stretch: bool = False
+    sortable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from datetime import datetime
 
 from textual.content import Content
 
 from core.domain import Event, Run, RunState
-from sap_tui.commands.progress import duration, progress_line
+from core.store.run_details import RunDetails
+from sap_tui.commands.progress import duration
+from sap_tui.commands.run_facts import SPARKLINE_WIDTH, Fact, clock, run_facts
 from sap_tui.commands.runs import precision
 from sap_tui.text import MUTED, plain
-from sap_tui.widgets.detail_pane import fields
+from sap_tui.widgets.detail_pane import fields, hanging
 from sap_tui.widgets.progress import phase_label, run_bar, state_label
 from sap_tui.widgets.records import Column, Record
-from sap_tui.words import ago, counted, gibibytes
 
 COLUMNS = (
     Column("run", "run", 6, "right"),
@@ -28,6 +27,9 @@ COLUMNS = (
     Column("speed", "tokens/s", 10, "right"),
     Column("done", "done", 17, "right"),
 )
+NAMES_WIDTH = len("next look  ")
+LONGEST_SPEED = len(" 12,345 tokens/s")
+FACT_COLOURS = {"why": "$warning", "errors": "$error"}
 COLOURS = {"info": "", "warning": "$warning", "error": "$error"}
 
 
@@ -53,42 +55,23 @@ def run_row(run: Run, bar_width: int) -> Record:
     )
 
 
-def run_details(run: Run, speeds: Content) -> Content:
-    """Everything about a run; `speeds` is drawn beside the speed."""
-    return fields(
-        [
-            ("state", state_label(run)),
-            ("why", plain(run.why, "$warning")),
-            ("now", Content(progress_line(run)) if run.state is RunState.RUNNING else Content()),
-            ("task", plain(run.task)),
-            ("samples", Content(f"{counted(len(run.strategies), 'strategy')} on {counted(run.questions, 'question')}")),
-            ("metrics", plain(", ".join(run.request.metrics))),
-            ("model", plain(run.model)),
-            ("precision", Content(precision(run))),
-            ("device", plain(f"{run.device or run.request.device}{f', {run.engine}' if run.engine else ''}")),
-            ("memory", Content(f"{gibibytes(run.peak_memory)} at most" if run.peak_memory else "")),
-            ("reused", Content(f"{run.reused:,} scores existed before" if run.reused else "")),
-            ("errors", Content.styled(f"{run.errors:,} without a score" if run.errors else "", "$error")),
-            ("took", Content(_took(run))),
-            ("speed", speeds if run.state is RunState.RUNNING else Content()),
-        ]
-    )
+def run_fields(run: Run, details: RunDetails, width: int) -> Content:
+    """Everything about a run in lines of at most so many cells, as far as names allow."""
+    sparkline_width = max(6, min(SPARKLINE_WIDTH, width - NAMES_WIDTH - LONGEST_SPEED))
+    return fields([(fact.name, _value(run, fact)) for fact in run_facts(run, details, sparkline_width)], width)
 
 
-def history(events: Iterable[Event]) -> Content:
+def _value(run: Run, fact: Fact) -> Content:
+    if fact.name == "state":
+        return state_label(run)
+    text = plain(fact.text, FACT_COLOURS.get(fact.name, ""))
+    return Content.assemble((fact.sparkline, "$accent"), " ", text) if fact.sparkline else text
+
+
+def history(events: Iterable[Event], width: int) -> Content:
     """What happened to a run, newest first."""
     lines = [
-        Content.assemble(
-            (f"{datetime.fromtimestamp(event.at):%H:%M:%S} ", MUTED), plain(event.text, COLOURS[event.level])
-        )
+        hanging(Content.styled(f"{clock(event.at)} ", MUTED), plain(event.text, COLOURS[event.level]), width)
         for event in reversed(tuple(events))
     ]
     return Content("\n").join([Content.styled("Events, newest first", "$primary bold"), *lines])
-
-
-def _took(run: Run) -> str:
-    if run.started_at is None:
-        return f"queued {ago(time.time() - run.created_at)}"
-    if run.ended_at is None:
-        return f"started {ago(time.time() - run.started_at)}"
-    return f"{duration(run.ended_at - run.started_at)}, ended {ago(time.time() - run.ended_at)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from textual.containers import Horizontal
 from textual.content import Content
@@ -13,8 +14,11 @@ from sap_tui.bridge import Snapshot
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.widgets.progress import STATES
 
+if TYPE_CHECKING:
+    from sap_tui.app import SapApp
+
 NARROW = 100
-TABS = (("catalogue", "1", "Catalogue"), ("live", "2", "Runs"), ("ranking", "3", "Ranking"))
+TABS = (("catalogue", "Catalogue"), ("live", "Runs"), ("ranking", "Ranking"), ("outcomes", "Outcomes"))
 COUNTED = ("running", "queued", "paused", "interrupted", "stalled", "waiting", "failed")
 
 
@@ -51,8 +55,8 @@ class TitleBar(Horizontal):
 
     def compose(self):  # type: ignore[no-untyped-def]
         yield Static(Content("sap-tui"), classes="name")
-        for mode, key, label in TABS:
-            tab = Tab(mode, key, label)
+        for mode, label in TABS:
+            tab = Tab(mode, cast("SapApp", self.app).keymap.shown_first(f"show_{mode}"), label)
             tab.set_class(mode == self._mode, "-here")
             yield tab
         yield Static(self._place, classes="place")

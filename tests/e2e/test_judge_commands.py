@@ -104,7 +104,7 @@ def test_the_least_spread(sap_tui: CommandLine, files: list[str]) -> None:
         (["--direction", "nlll=higher"], 2, "--direction: there is no metric 'nlll'. Metrics: nll, mine."),
         (["--planning"], 2, "Add --protocol sap-paper."),
         (["--min-spread", "nan"], 2, "--min-spread must be 0 or more."),
-        (["--task", "sums"], 2, "--task and --model are for the catalogue."),
+        (["--task", "sums"], 2, "--task, --model and --run are for the catalogue."),
         (["--protocol", "sap-paper"], 1, "no pair of target model and task for this protocol"),
     ],
 )
@@ -158,6 +158,14 @@ def test_outcomes_of_the_catalogue_judge_its_runs(sap_tui: CommandLine, stand_in
     assert "One task only" in result.stderr
     assert "always chatty" in result.stdout
     assert sap_tui.run("judge", "--model", "other").returncode == 3
+
+
+def test_outcomes_of_a_model_without_a_run_are_pointed_out(sap_tui: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "outcomes.csv").write_text("strategy,accuracy\nplain,0.5\n")
+    result = sap_tui.run("outcomes", tmp_path / "outcomes.csv", "--task", "sums", "--model", "mistyped")
+    assert result.returncode == 0
+    assert result.stdout == "sums: 1 outcome of 1 strategy under mistyped\n"
+    assert result.stderr.startswith("! No finished run of sums under mistyped yet")
 
 
 def test_outcomes_of_unknown_strategies_are_refused(sap_tui: CommandLine, tmp_path: Path) -> None:

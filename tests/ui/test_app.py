@@ -16,19 +16,47 @@ from sap_tui.app import SapApp
 from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
 from sap_tui.crash import crash_line, redacted
 from sap_tui.twin import Answer, command_line, option
+from sap_tui.widgets.record_table import RecordTable
 from tests.conftest import wait_until
 from tests.ui.conftest import Opener, change
 
 CRASHING = """
 import sys
 from pathlib import Path
-import sap_tui.app
-def broken(self):
+import sap_tui.app, sap_tui.cli
+from sap_tui.screens.catalogue import CatalogueScreen
+def broken(self, *arguments, **named):
     local = "canary in a local variable".replace(" ", "-")
     raise RuntimeError("broken on purpose")
-sap_tui.app.SapApp.on_mount = broken
-sys.exit(sap_tui.app.open_app(Path(sys.argv[1])))
+async def slowly(self):
+    broken(self)
+def in_a_thread(self):
+    self.run_worker(lambda: broken(self), thread=True)
+def in_a_worker(self):
+    self.run_worker(slowly(self))
+def by_a_timer(self):
+    self.set_timer(0.01, lambda: broken(self))
+def told(self, message):
+    self.call_later(broken, self)
+App = sap_tui.app.SapApp
+places = {
+    "at the start": lambda: setattr(App, "__init__", broken),
+    "while mounting": lambda: setattr(App, "on_mount", broken),
+    "while composing": lambda: setattr(CatalogueScreen, "compose", broken),
+    "while drawing": lambda: setattr(CatalogueScreen, "show_rows", broken),
+    "by a message": lambda: setattr(App, "on_snapshot_read", broken),
+    "by a callback": lambda: setattr(App, "on_snapshot_read", told),
+    "in a worker": lambda: setattr(CatalogueScreen, "on_screen_resume", in_a_worker),
+    "in a thread": lambda: setattr(CatalogueScreen, "on_screen_resume", in_a_thread),
+    "by a timer": lambda: setattr(CatalogueScreen, "on_screen_resume", by_a_timer),
+}
+places[sys.argv.pop()]()
+sys.exit(sap_tui.cli.main(sys.argv[1:]))
 """
+PLACES_OF_FAULTS = (
+    "at the start", "while mounting", "while composing", "while drawing", "by a message", "by a callback",
+    "in a worker", "in a thread", "by a timer",
+)  # fmt: skip
 
 
 def in_terminal(command: list[str], **environment: str) -> tuple[int, str]:
@@ -51,12 +79,15 @@ def in_terminal(command: list[str], **environment: str) -> tuple[int, str]:
     return process.returncode, output.decode("utf-8", "replace")
 
 
-def test_a_fault_of_ours_is_one_line_a_private_log_and_exit_code_1(catalogue: Path) -> None:
+@pytest.mark.parametrize("place", PLACES_OF_FAULTS)
+def test_a_fault_of_ours_is_one_line_a_private_log_and_exit_code_1(catalogue: Path, place: str) -> None:
     code, output = in_terminal(
-        [sys.executable, "-c", CRASHING, str(catalogue)], TERM="xterm-256color", MY_API_KEY="canary-in-environment"
-    )
-    assert code == 1
+        [sys.executable, "-c", CRASHING, "--catalogue", str(catalogue), place],
+        TERM="xterm-256color", MY_API_KEY="canary-in-environment",
+    )  # fmt: skip
+    assert code == 1, output
     assert "a fault of the program ended it (RuntimeError)" in output
+    assert output.count("a fault of the program") == 1
     assert "canary-in-a-local-variable" not in output
     assert "Traceback" not in output
     (log,) = (state_folder(catalogue) / "logs").glob("app-crash-*.log")
@@ -64,6 +95,15 @@ def test_a_fault_of_ours_is_one_line_a_private_log_and_exit_code_1(catalogue: Pa
     text = log.read_text()
     assert "broken on purpose" in text
     assert "canary-in-a-local-variable" not in text
+
+
+def test_an_interrupt_while_it_starts_is_no_fault(catalogue: Path) -> None:
+    interrupted = CRASHING.replace('raise RuntimeError("broken on purpose")', "raise KeyboardInterrupt")
+    code, output = in_terminal(
+        [sys.executable, "-c", interrupted, "--catalogue", str(catalogue), "at the start"], TERM="xterm-256color"
+    )
+    assert code == 130
+    assert "Traceback" not in output
 
 
 def test_secrets_of_the_environment_are_not_in_a_crash_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,15 +116,14 @@ def test_secrets_of_the_environment_are_not_in_a_crash_log(tmp_path: Path, monke
     assert redacted("nothing") == "nothing"
 
 
-async def test_the_theme_goes_to_and_fro(catalogue: Path, opened: Opener) -> None:
+async def test_the_themes_go_round(catalogue: Path, opened: Opener) -> None:
     async with opened(catalogue) as session:
-        await session.press("T")
-        assert session.app.theme == "sap-light"
-        await session.press("T")
-        assert session.app.theme == "sap-dark"
+        for theme in ("sap-light", "sap-ansi", "sap-dark"):
+            await session.press("T")
+            assert session.app.theme == theme
 
 
-@pytest.mark.parametrize("theme", ["textual-dark", "nord", "textual-ansi", "sap-light", "no-such-theme"])
+@pytest.mark.parametrize("theme", ["textual-dark", "nord", "sap-ansi", "sap-light", "no-such-theme"])
 async def test_every_theme_can_be_set(theme: str, scored: Path) -> None:
     app = SapApp(scored, Settings(theme=theme))
     async with app.run_test() as pilot:
@@ -111,6 +150,16 @@ async def test_every_screen_is_reached_from_every_other(scored: Path, opened: Op
             await session.press(key)
             assert session.app.current_mode == name
             assert session.app.focused is session.table
+
+
+@pytest.mark.parametrize("mode", ["live", "ranking", "outcomes"])
+async def test_what_can_be_done_may_be_asked_before_a_screen_is_composed(
+    mode: str, scored: Path, opened: Opener
+) -> None:
+    async with opened(scored) as session:
+        session.app.switch_mode(mode)
+        assert not session.app.screen.query(RecordTable)
+        assert session.app.screen.active_bindings
 
 
 async def test_tabs_are_there_for_the_mouse(scored: Path, opened: Opener) -> None:

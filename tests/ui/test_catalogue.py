@@ -90,7 +90,8 @@ async def test_deleting_asks_and_keeps_on_no(catalogue: Path, opened: Opener) ->
         await session.press("d")
         await session.press("tab", "enter")
         await session.until(lambda: session.names[1:] == ["plain"])
-        assert session.said == ["Deleted chatty."]
+        await session.until(lambda: session.said)
+        assert session.said == ["Deleted chatty. u brings it back."]
 
 
 async def test_what_another_program_imports_appears_by_itself(catalogue: Path, opened: Opener) -> None:

@@ -8,16 +8,24 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 
-from sap_tui.keys import ACTIONS, PLACES, Action, Place, actions_of, bindings, markdown_table
+from sap_tui.keys import ACTIONS, PLACES, Action, Place, actions_of, bindings, markdown_table, places_together
+from sap_tui.screens.edit_form import EditTags, EditTask
 from sap_tui.screens.help import HelpScreen
 from sap_tui.screens.import_form import ImportForm
 from sap_tui.screens.log import LogScreen
 from sap_tui.screens.new_run import NewRunForm
-from sap_tui.widgets.dialogs import AskPath, Choose, Confirm
+from sap_tui.screens.outcomes_form import OutcomesForm
+from sap_tui.screens.responses import ResponsesScreen
+from sap_tui.screens.settings import SettingsScreen
+from sap_tui.widgets.dialogs import AskNumber, AskPath, Choose, Confirm
 from sap_tui.widgets.filter_bar import FilterBar
-from tests.ui.conftest import Opener, Session, change, value_of
+from tests.ui.compare_keys import COMPARE_EFFECTS, TEXT_SIZE, come_to
+from tests.ui.conftest import Opener, Session, change, stay_loaded, value_of
 
-STARTS: dict[Place, str] = {"table": "catalogue", "dialog": "catalogue", "ranking": "ranking", "catalogue": "catalogue"}
+STARTS: dict[Place, str] = {"table": "catalogue", "dialog": "catalogue", "ranking": "ranking", "catalogue": "catalogue",
+                            "outcomes": "outcomes",
+                            "compare": "ranking", "sample": "ranking", "text": "ranking",
+                            "responses": "catalogue"}  # fmt: skip
 
 
 def opens(screen: type) -> Callable[[Session], object]:
@@ -32,6 +40,10 @@ def cursor(row: int) -> Callable[[Session], object]:
     return lambda session: session.table.source.position(session.table.cursor_key) == row
 
 
+def said(words: str) -> Callable[[Session], object]:
+    return lambda session: any(words in line for line in session.said)
+
+
 def wants(run: int, want: str) -> Callable[[Session], object]:
     return lambda session: value_of(session.app.catalogue, f"SELECT want FROM runs WHERE id = {run}") == want
 
@@ -44,6 +56,8 @@ def help_scrolled_to(line: int) -> Callable[[Session], object]:
     return reached
 
 
+SIZES = {"columns_left": (60, 30), "columns_right": (60, 30), "scroll_pane_down": (90, 20), "scroll_pane_up": (90, 20)}
+FREED = "SELECT max(want) FROM scorers"
 # What to press before the key, and what is true afterwards and was not before.
 EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], object]]] = {
     ("import_file", "catalogue"): ((), opens(ImportForm)),
@@ -56,15 +70,40 @@ EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], obje
     ("pause_run", "live"): ((), wants(2, "pause")),
     ("resume_run", "live"): (("k",), wants(3, "run")),
     ("show_log", "live"): ((), opens(LogScreen)),
+    ("free_models", "live"): ((), lambda session: value_of(session.app.catalogue, FREED) == "end"),
+    ("zoom_pane", "live"): ((), lambda session: session.screen.has_class("-zoomed")),
+    ("scroll_pane_down", "live"): ((), lambda session: session.screen.pane.scroll_offset.y > 0),
+    ("scroll_pane_up", "live"): (("right_square_bracket",), lambda session: session.screen.pane.scroll_offset.y == 0),
     ("follow", "live"): ((), lambda session: "The cursor stays where it is." in session.said),
     ("next_metric", "ranking"): ((), lambda session: "by ppl" in session.text()),
     ("choose_run", "ranking"): ((), opens(Choose)),
+    ("next_metric", "outcomes"): ((), lambda session: "by ppl ─" in session.text()),
+    ("choose_run", "outcomes"): ((), opens(Choose)),
+    ("next_view", "outcomes"): ((), lambda session: "Spearman with" in session.text()),
+    ("import_outcomes", "outcomes"): ((), opens(OutcomesForm)),
+    ("scroll_pane_down", "outcomes"): ((), lambda session: session.screen.pane.scroll_offset.y > 0),
+    ("scroll_pane_up", "outcomes"): (("right_square_bracket",),
+                                     lambda session: session.screen.pane.scroll_offset.y == 0),
+    ("copy_row", "outcomes"): ((), lambda session: "%" in session.app.clipboard),
     ("export_csv", "ranking"): ((), opens(AskPath)),
     ("mark", "catalogue"): (("down",), lambda session: len(session.table.marks) == 1),
     ("mark_all", "catalogue"): ((), lambda session: len(session.table.marks) == 2),
     ("filter", "catalogue"): ((), lambda session: isinstance(session.app.focused, FilterBar)),
     ("filter", "live"): ((), lambda session: isinstance(session.app.focused, FilterBar)),
-    ("delete_strategy", "catalogue"): (("down",), opens(Confirm)),
+    ("edit", "catalogue"): ((), opens(EditTask)),
+    ("tag", "catalogue"): (("down",), opens(EditTags)),
+    ("delete", "catalogue"): (("down",), opens(Confirm)),
+    ("delete", "live"): (("G",), opens(Confirm)),
+    ("undo", "catalogue"): ((), said("Nothing was deleted")),
+    ("undo", "live"): ((), said("Nothing was deleted")),
+    ("mark", "responses"): ((), lambda session: len(session.table.marks) == 1),
+    ("filter", "responses"): ((), lambda session: isinstance(session.app.focused, FilterBar)),
+    ("copy_text", "responses"): ((), lambda session: session.app.clipboard.endswith("0 altogether!")),
+    ("copy_rows", "responses"): ((), lambda session: session.app.clipboard.startswith('{"id": "0"')),
+    ("scroll_pane_down", "responses"): ((), lambda session: session.screen.pane.scroll_offset.y > 0),
+    ("scroll_pane_up", "responses"): (("right_square_bracket",),
+                                      lambda session: session.screen.pane.scroll_offset.y == 0),
+    ("back", "responses"): ((), lambda session: not isinstance(session.app.screen, ResponsesScreen)),
     ("copy_row", "catalogue"): (("down",), lambda session: "chatty" in session.app.clipboard),
     ("copy_row", "live"): ((), lambda session: "sums" in session.app.clipboard),
     ("copy_row", "ranking"): ((), lambda session: "[" in session.app.clipboard),
@@ -76,6 +115,7 @@ EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], obje
     ("last_row", "table"): ((), cursor(2)),
     ("columns_left", "table"): (("right",), lambda session: session.table.scroll_offset.x == 0),
     ("columns_right", "table"): ((), lambda session: session.table.scroll_offset.x > 0),
+    ("jump", "table"): ((), opens(AskNumber)),
     ("open_row", "table"): ((), mode("ranking")),
     ("next_sort", "table"): ((), lambda session: session.table.sort_column == "name"),
     ("reverse_sort", "table"): ((), lambda session: session.names[1:] == ["plain", "chatty"]),
@@ -89,11 +129,16 @@ EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], obje
     ("show_catalogue", "app"): ((), mode("catalogue")),
     ("show_live", "app"): (("1",), mode("live")),
     ("show_ranking", "app"): ((), mode("ranking")),
-    ("toggle_theme", "app"): ((), lambda session: session.app.theme == "sap-light"),
+    ("show_outcomes", "app"): ((), mode("outcomes")),
+    ("next_theme", "app"): ((), lambda session: session.app.theme == "sap-light"),
+    ("settings", "app"): ((), opens(SettingsScreen)),
+    ("unset_setting", "settings"): (("comma", "right"), lambda session: session.app.theme == "sap-dark"),
     ("help", "app"): ((), opens(HelpScreen)),
+    ("help", "dialog"): (("down", "d"), opens(HelpScreen)),
     ("command_palette", "app"): ((), opens(CommandPalette)),
     ("quit", "app"): ((), lambda session: session.app._exit),
 }  # fmt: skip
+EFFECTS |= COMPARE_EFFECTS
 CASES = [(action, place) for action in ACTIONS for place in action.places]
 
 
@@ -105,12 +150,23 @@ async def test_every_key_has_its_effect(
     log.write_text("alpha\nbeta one\ngamma\nbeta two\n")
     change(running, "UPDATE runs SET log = ? WHERE id = 2", str(log))
     change(running, "UPDATE runs SET want = 'pause' WHERE id = 3")
+    if place == "outcomes":
+        change(running, "INSERT INTO outcomes (task, model, strategy, seed, accuracy, created_at) "
+                        "SELECT 1, (SELECT name FROM targets), id, 0, id / 10.0, 0 FROM strategies")  # fmt: skip
     before, effect = EFFECTS[action.id, place]
-    size = (60, 30) if action.id.startswith("columns") else (120, 36)
+    if action.id == "free_models":
+        stay_loaded(running)
+    sizes = {"text": TEXT_SIZE, "outcomes": (110, 20)}
+    size = sizes.get(place) or SIZES.get(action.id, (120, 36))
     async with opened(running, size=size, screen=STARTS.get(place, "live")) as session:
         await session.until(lambda: len(session.table.source))
         if place == "ranking":
             await session.until(lambda: "decided" in session.text())
+        if place in ("compare", "sample", "text"):
+            await come_to(session, place)
+        if place == "responses":
+            await session.press("down", "enter")
+            await session.until(lambda: "Gold answer" in session.text())
         if "L" in before:
             await session.press("L")
             await session.until(lambda: isinstance(session.app.screen, LogScreen) and len(session.table.source) == 4)
@@ -143,15 +199,14 @@ def test_nothing_needs_control_alt_or_a_function_key() -> None:
 
 
 def test_no_two_actions_of_one_screen_share_a_key() -> None:
-    for place in ("catalogue", "live", "ranking"):
-        keys = [key for action in actions_of(place, "table", "app") for key in action.keys]
-        assert sorted(keys) == sorted(set(keys)), place
+    for places in places_together():
+        keys = [key for action in actions_of(*places) for key in action.keys]
+        assert sorted(keys) == sorted(set(keys)), places
 
 
-def test_every_binding_has_an_id_of_its_own() -> None:
+def test_every_binding_is_remapped_by_the_name_of_its_action() -> None:
     for place in PLACES:
-        ids = [binding.id for binding in bindings(place)]  # type: ignore[union-attr]
-        assert len(ids) == len(set(ids))
+        assert all(binding.id == binding.action for binding in bindings(place))  # type: ignore[union-attr]
 
 
 def test_the_readme_table_names_every_key() -> None:
@@ -162,7 +217,7 @@ def test_the_readme_table_names_every_key() -> None:
             assert f"`{key}`" in table
 
 
-@pytest.mark.parametrize("place", ["catalogue", "live", "ranking"])
+@pytest.mark.parametrize("place", ["catalogue", "live", "ranking", "outcomes"])
 async def test_help_lists_the_keys_of_its_screen(place: Place, running: Path, opened: Opener) -> None:
     async with opened(running, size=(120, 80), screen=place) as session:
         await session.press("question_mark")

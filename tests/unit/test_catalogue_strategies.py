@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from core.errors import NotFoundError, SapError, UsageError
 from core.store import catalogue
 from core.store.db import Writer
+from core.store.deletion import delete_strategy, sweep_deleted
 from core.store.importing import import_file
-from core.store.strategies import StrategyFields, add_strategy, delete_strategy, edit_strategy
+from core.store.strategies import StrategyFields, add_strategy, edit_strategy
 from tests.unit.catalogue_files import add_run, new_catalogue, samples, write_lines
 
 
@@ -55,20 +57,23 @@ def test_names_that_are_not_there_come_with_near_ones(writer: Writer) -> None:
         delete_strategy(writer, "maths", "zzz")
 
 
-def test_delete_takes_responses_and_unanswered_questions_along(writer: Writer) -> None:
-    assert delete_strategy(writer, "maths", "claude") is False
+def test_a_sweep_takes_responses_and_unanswered_questions_along(writer: Writer) -> None:
+    delete_strategy(writer, "maths", "claude")
+    sweep_deleted(writer, before=math.inf)
     assert names(writer) == ["gpt"]
     questions = list(catalogue.questions_of(writer.connection, 1))
     assert [(question.position, question.key) for question in questions] == [(0, "3"), (1, "4")]
-    assert delete_strategy(writer, "maths", "gpt") is False
+    delete_strategy(writer, "maths", "gpt")
     assert catalogue.tasks(writer.connection) == []
+    sweep_deleted(writer, before=math.inf)
     assert writer.connection.execute("SELECT count(*) FROM responses").fetchone()[0] == 0
 
 
 def test_delete_keeps_what_a_run_scored(writer: Writer) -> None:
     strategy = catalogue.strategy_by_name(writer.connection, "maths", "claude")
     add_run(writer, "maths", strategy.id)
-    assert delete_strategy(writer, "maths", "claude") is True
+    delete_strategy(writer, "maths", "claude")
+    sweep_deleted(writer, before=math.inf)
     assert names(writer) == ["gpt"]
     assert len(catalogue.responses_page(writer.connection, strategy.id)) == 3
     assert catalogue.tasks(writer.connection)[0].questions == 4

@@ -24,7 +24,7 @@ from core.scoring.hf import load
 from core.scoring.hf.engine import HuggingFaceEngine
 from core.scoring.hf.host_memory import free_host_memory
 from core.scoring.hf.load import load_engine
-from core.scoring.hf.memory import devices_of, free_memory_bytes, peak_memory_bytes
+from core.scoring.hf.memory import devices_of, free_memory_bytes, memory_bytes, peak_memory_bytes
 from core.scoring.hf.placement import placement_arguments, resolved_device
 from core.scoring.protocol import EngineSettings, ScoringGroup
 from core.store.db import open_reader
@@ -139,6 +139,7 @@ def test_memory_of_a_model_on_several_gpus(three_gpus: list[int]) -> None:
     alone = SimpleNamespace(device=torch.device("cuda:1"))
     assert free_memory_bytes(alone) == 9 * GIB + 300
     assert peak_memory_bytes(alone) == 1001
+    assert memory_bytes(model) == 2 * memory_bytes(alone) > 0
 
 
 @pytest.mark.parametrize(("quantization", "memory"), [("none", 5_000_000), ("nf4", 1_500_000), ("int8", 2_500_000)])

@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import InputError, NotFoundError, SapError, UsageError
 from core.store.db import Writer, open_reader
+from core.store.deletion import delete_strategy
 from core.store.outcomes import StoredOutcome, import_outcomes, outcomes
-from core.store.strategies import delete_strategy
 
 
 def store(catalogue: Path, text: str, **options: str | None):

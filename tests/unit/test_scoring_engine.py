@@ -211,3 +211,4 @@ def test_what_the_engine_says_about_itself(tiny: HuggingFaceEngine) -> None:
     assert tiny.max_context_tokens == 2048
     assert set(tiny.versions) == {"python", "torch", "transformers"}
     assert tiny.peak_memory_bytes() > 10 << 20
+    assert 10 << 20 < tiny.memory_bytes() <= tiny.peak_memory_bytes()

@@ -13,7 +13,7 @@ from core.scoring.hf.encode import ChatEncoder
 from core.scoring.hf.gate import PROBE_TEXT
 from core.scoring.hf.generate import AnswerGenerator
 from core.scoring.hf.ladder import proven_ladder
-from core.scoring.hf.memory import devices_of, free_cached_memory, peak_memory_bytes
+from core.scoring.hf.memory import devices_of, free_cached_memory, memory_bytes, peak_memory_bytes
 from core.scoring.hf.refused import refused_ids
 from core.scoring.hf.score import GroupScorer
 from core.scoring.hf.versions import library_versions
@@ -111,6 +111,9 @@ class HuggingFaceEngine:
 
     def peak_memory_bytes(self) -> int:
         return peak_memory_bytes(self._model)
+
+    def memory_bytes(self) -> int:
+        return memory_bytes(self._model)
 
 
 def _without(group: ScoringGroup, refused: Sequence[SampleError | None]) -> ScoringGroup:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from core.scoring.hf.host_memory import free_host_memory
@@ -40,6 +41,13 @@ def peak_memory_bytes(model: Any) -> int:
     if model.device.type == "cuda":
         return sum(torch.cuda.max_memory_allocated(device) for device in devices_of(model))
     return _peak_of_process()
+
+
+def memory_bytes(model: Any) -> int:
+    """Memory held at the moment, of the same devices."""
+    if model.device.type == "cuda":
+        return sum(torch.cuda.memory_reserved(device) for device in devices_of(model))
+    return int(psutil.Process().memory_info().rss)
 
 
 def _peak_of_process() -> int:
