@@ -21,6 +21,7 @@ from core.model_memory import memory_need
 from core.store.catalogue import question as question_by_id
 from core.store.catalogue import strategy_by_path
 from core.store.generations import imported_pool
+from core.store.runs import known_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,7 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
         submission.request,
         Scope(submission.strategies, submission.questions, strategy_by_path(reader, submission.request.valid)),
     )
-    row = reader.execute("SELECT id FROM specs WHERE digest = ?", (submission.spec.digest,)).fetchone()
-    spec = None if row is None else int(row[0])
+    spec = known_spec(reader, submission.spec)
     pool, missing = _pool(reader, submission, spec, scope)
     ids = TokenIds(cache(lambda: load_encoder(request)))
     own_answer = own_answers(reader, spec, submission.task, submission.target.weights_digest)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from core.domain import Identity, RunRequest, ScoreSpec
 from core.jobs.identity import is_alive, own_identity
 from core.store.db import Writer
+from core.store.runs import known_spec
 
 _IS_ROW = "host = ? AND boot = ? AND pid = ? AND pid_start = ?"
 
@@ -53,9 +54,11 @@ def idle_scorers(reader: sqlite3.Connection) -> list[ScorerRow]:
 
 def gpu_with_model(reader: sqlite3.Connection, spec: ScoreSpec, request: RunRequest) -> str | None:
     """The GPU on which an idle scorer keeps just the model that the request needs; None when there is none."""
-    row = reader.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
-    for scorer in idle_scorers(reader) if row is not None else ():
-        same = sharing_key(row[0], replace(request, device=scorer.device)) == scorer.key
+    known = known_spec(reader, spec)
+    if known is None:
+        return None
+    for scorer in idle_scorers(reader):
+        same = sharing_key(known, replace(request, device=scorer.device)) == scorer.key
         if same and scorer.device.startswith("cuda"):
             return scorer.device
     return None

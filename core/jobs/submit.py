@@ -18,7 +18,7 @@ from core.models import find_target, stored_dtype
 from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
-from core.store.runs import choose_questions, create_run, run_by_id
+from core.store.runs import choose_questions, create_run, known_spec, run_by_id
 
 FIRST_ANSWERED = 32
 """So many answers make the pool of examples of a run that ends when it is decided; nobody knows how far it will go."""
@@ -47,10 +47,9 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
     device = _best_device(options, target) if options.device == "auto" else options.device
     request = _request(options, target, device)
     spec = _spec(request, target)
-    if options.small_model_run is not None and run_by_id(reader, options.small_model_run).spec == _known(reader, spec):
-        raise UsageError(
-            f"Run {options.small_model_run} scored with this same model.", "Learnability needs a run of a smaller one."
-        )
+    small = options.small_model_run
+    if small is not None and run_by_id(reader, small).spec == known_spec(reader, spec):
+        raise UsageError(f"Run {small} scored with this same model.", "Learnability needs a run of a smaller one.")
     if options.device == "auto":
         request = replace(request, device=gpu_with_model(reader, spec, request) or device)
     return Submission(task.id, request, target, spec, tuple(chosen), tuple(questions))
@@ -114,11 +113,6 @@ def _spec(request: RunRequest, target: Target) -> ScoreSpec:
         system=request.system,
         control_tokens=request.control_tokens,
     )
-
-
-def _known(reader: sqlite3.Connection, spec: ScoreSpec) -> int | None:
-    row = reader.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
-    return None if row is None else int(row[0])
 
 
 def _best_device(options: ScoreOptions, target: Target) -> str:

@@ -131,8 +131,15 @@ def spec_id(connection: sqlite3.Connection, spec: ScoreSpec) -> int:
         "INSERT INTO specs (digest, weights_digest, settings) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
         (spec.digest, spec.weights_digest, spec.to_json()),
     )
-    row = connection.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
-    return int(row[0])
+    known = known_spec(connection, spec)
+    assert known is not None
+    return known
+
+
+def known_spec(reader: sqlite3.Connection, spec: ScoreSpec) -> int | None:
+    """The row number of a spec; None where nothing was scored under it yet."""
+    row = reader.execute("SELECT id FROM specs WHERE digest = ?", (spec.digest,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def spec_by_id(reader: sqlite3.Connection, spec: int) -> ScoreSpec:
