@@ -69,13 +69,18 @@ class Session:
         await self.until(lambda: widget.has_focus)
 
     async def until(self, condition: Callable[[], Value], seconds: float = 30.0) -> Value:
-        """Poll until the condition is true; fail at the deadline."""
+        """Poll until the condition is true, then let what it changed be laid out; fail at the deadline."""
         for _ in range(int(seconds / PAUSE)):
             value = condition()
             if value:
+                await self.pilot.pause()
                 return value
             await self.pilot.pause(PAUSE)
         raise AssertionError(f"not within {seconds} s; on the screen:\n{self.text()}")
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until all of these stand on the screen, wrapped or not."""
+        await self.until(lambda: all(text in self.words or text in self.text() for text in texts))
 
     @property
     def words(self) -> str:

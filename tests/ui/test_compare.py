@@ -117,7 +117,7 @@ async def test_questions_go_on_and_back_and_the_next_one_is_read_ahead(scored: P
         assert screen._shown.key == keys[1]
         await session.press("n", "n", "N")
         await session.until(lambda: screen._shown is not None and screen._shown.key == keys[2])
-        assert f"What is {keys[2]} plus {keys[2]}?" in session.words
+        await session.sees(f"What is {keys[2]} plus {keys[2]}?")
 
 
 async def test_the_questions_can_be_sorted(scored: Path, opened: Opener) -> None:
@@ -345,7 +345,7 @@ async def test_without_colours_glyphs_stand_below_the_text(
         screen = await compared(session)
         text = screen._text("a")
         assert set(text.render_line(1).text.strip()) <= set("▁▂▃▅▆▇")
-        assert "▇ 8 nats" in session.words
+        await session.sees("▇ 8 nats")
 
 
 async def test_colours_follow_the_theme(scored: Path, opened: Opener) -> None:

@@ -29,8 +29,8 @@ async def test_a_file_is_shown_and_then_imported(tmp_path: Path, opened: Opener)
     async with opened(catalogue) as session:
         await import_form(session, file, "sums")
         await session.until(lambda: "2 records" in session.text())
-        assert "question from 'question'" in session.text()
-        assert "What is 0 plus 0?" in session.text()
+        await session.sees("question from 'question'")
+        await session.sees("What is 0 plus 0?")
         assert value_of(catalogue, "SELECT count(*) FROM strategies") == 0
         await session.press("enter")
         await session.until(lambda: "own_voice" in session.text() and not isinstance(session.app.screen, ImportForm))

@@ -99,7 +99,7 @@ async def test_the_ranking_bears_it(payload: str, scored: Path, opened: Opener) 
 async def test_markup_in_a_name_is_shown_as_it_is(running: Path, opened: Opener) -> None:
     change(running, "UPDATE strategies SET name = '[b]loud[/b]' WHERE name = 'chatty'")
     async with opened(running) as session:
-        assert "[b]loud[/b]" in session.text()
+        await session.sees("[b]loud[/b]")
 
 
 async def test_toasts_take_no_markup(running: Path, opened: Opener) -> None:

@@ -17,14 +17,14 @@ async def test_a_run_at_work_shows_phase_share_speed_and_time_left(running: Path
         line = next(line for line in session.text().splitlines() if "#2" in line)
         for part in ("● scoring", "━", "31%", "0:05", "1,234", "30/96"):
             assert part in line, line
-        assert "1 running · 1 queued" in session.text()
+        await session.sees("1 running · 1 queued")
 
 
 async def test_progress_moves_by_itself(running: Path, opened: Opener) -> None:
     async with opened(running, screen="live") as session:
         change(running, "UPDATE runs SET done = 60, tokens_done = 6000 WHERE id = 2")
         await session.until(lambda: "60/96" in session.text())
-        assert "62%" in session.text()
+        await session.sees("62%")
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ async def test_the_scatter_has_every_strategy_and_the_judgement(judged: Path, op
         for place, (_, name) in enumerate(ordered(outcomes, metric["scores"])):
             cells = [cell.plain for cell in session.table.source[place].cells]
             assert cells[1:3] == [f"{metric['scores'][name]:.3f}", f"{100 * outcomes[name]:.1f}%"]
-        assert f"nll picks {metric['picks'][0]}: {100 * answer['metrics']['nll']['chosen']:.1f}%" in session.words
-        assert f"Spearman {answer['metrics']['nll']['spearman']:+.2f}" in session.words
-        assert "outcome, accuracy in %" in session.text()
+        await session.sees(f"nll picks {metric['picks'][0]}: {100 * answer['metrics']['nll']['chosen']:.1f}%")
+        await session.sees(f"Spearman {answer['metrics']['nll']['spearman']:+.2f}")
+        await session.sees("outcome, accuracy in %")
         assert_clean(session)
 
 
@@ -92,7 +92,7 @@ async def test_the_metric_goes_round_at_once(judged: Path, opened: Opener) -> No
         await loaded(session)
         for name in (*metrics[1:], metrics[0]):
             await session.press("m")
-            assert f"by {name} ─" in session.text()
+            await session.sees(f"by {name} ─")
 
 
 async def test_a_metric_without_one_pick_says_so(judged: Path, opened: Opener) -> None:
@@ -102,8 +102,8 @@ async def test_a_metric_without_one_pick_says_so(judged: Path, opened: Opener) -
             if "cannot choose among" in session.words:
                 break
             await session.press("m")
-        assert "● tied first" in session.text()
-        assert "% on average" in session.words
+        await session.sees("● tied first")
+        await session.sees("% on average")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -122,7 +122,7 @@ async def test_the_matrix_is_the_one_of_agree(judged: Path, opened: Opener, size
                 assert cell.strip("()") == ("·" if one == other else f"{rho['value']:+.2f}" if rho else "–")
                 assert ("(" in cell) == bool(rho and rho["low"] <= 0 <= rho["high"] and one != other)
         leaders = {leader["strategies"][0] for leader in answer["leaders"] if len(leader["strategies"]) == 1}
-        assert all(f"{leader} first by" in session.words for leader in leaders)
+        await session.sees(*(f"{leader} first by" for leader in leaders))
         assert_clean(session)
 
 
@@ -137,7 +137,7 @@ async def test_the_convergence_is_the_one_of_converge(judged: Path, opened: Open
             cells = [cell.plain for cell in session.table.source[place].cells]
             assert cells[1:] == [f"{each['values'][-1]:.3f}", f"[{each['low'][-1]:.3f}, {each['high'][-1]:.3f}]", "30"]
         assert answer["sentences"][0].split(",")[0] in session.words
-        assert "questions, in the order of the run" in session.text()
+        await session.sees("questions, in the order of the run")
         assert any("⠀" < character <= "⣿" for character in session.text())
         assert_clean(session)
 
@@ -174,7 +174,7 @@ async def test_views_go_round_by_key_and_by_click(judged: Path, opened: Opener) 
 
 async def test_without_runs_it_says_where_to_begin(catalogue: Path, opened: Opener) -> None:
     async with opened(catalogue, screen="outcomes") as session:
-        assert "No run yet. Press 1 to choose strategies and score them with n." in session.words
+        await session.sees("No run yet. Press 1 to choose strategies and score them with n.")
         await session.press("i")
         assert session.said == [
             "Outcomes belong to a task and a target model. Press 1 and score some strategies first."
@@ -184,7 +184,7 @@ async def test_without_runs_it_says_where_to_begin(catalogue: Path, opened: Open
 
 async def test_without_outcomes_it_offers_to_import_them_and_shows_them_then(unjudged: Path, opened: Opener) -> None:
     async with opened(unjudged, screen="outcomes") as session:
-        assert "No outcomes yet of arithmetic under tiny-model. Press i to import" in session.words
+        await session.sees("No outcomes yet of arithmetic under tiny-model. Press i to import")
         await session.press("i")
         await session.until(lambda: isinstance(session.app.screen, OutcomesForm))
         assert session.app.screen.query_one("#model", Input).value == "tiny-model"
@@ -193,7 +193,7 @@ async def test_without_outcomes_it_offers_to_import_them_and_shows_them_then(unj
         await session.until(lambda: isinstance(session.app.screen, OutcomesScreen))
         assert session.said[0].startswith("arithmetic: 18 outcomes of 6 strategies under tiny-model")
         await loaded(session)
-        assert "nll picks" in session.words
+        await session.sees("nll picks")
 
 
 async def test_outcomes_from_elsewhere_are_taken_up(judged: Path, opened: Opener) -> None:
@@ -224,7 +224,7 @@ async def test_a_bad_file_is_named_and_nothing_is_kept(
         await session.press("i")
         await session.until(lambda: isinstance(session.app.screen, OutcomesForm))
         await session.press("enter")
-        assert "Which file?" in session.words
+        await session.sees("Which file?")
         session.app.screen.query_one("#path", Input).value = str(file)
         await session.press("enter")
         await session.until(lambda: message.casefold() in session.words.casefold())
@@ -254,10 +254,10 @@ async def test_another_run_can_be_chosen(judged: Path, opened: Opener, tmp_path:
 async def test_a_run_without_scores_says_so_everywhere(catalogue: Path, stand_in_model: Path, opened: Opener) -> None:
     queue_run(catalogue, stand_in_model)
     async with opened(catalogue, screen="outcomes") as session:
-        assert "No outcomes yet of sums" in session.words
+        await session.sees("No outcomes yet of sums")
         await session.press("v")
         await session.until(lambda: "Run 1 has no scores to compare yet" in session.words)
-        assert "Press o for another run, v for another view." in session.words
+        await session.sees("Press o for another run, v for another view.")
         await session.press("v")
         await session.until(lambda: "Run 1 has no scores yet" in session.words)
 

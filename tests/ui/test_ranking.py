@@ -75,7 +75,7 @@ async def test_a_run_without_scores_says_so(catalogue: Path, stand_in_model: Pat
     queue_run(catalogue, stand_in_model)
     async with opened(catalogue, screen="ranking") as session:
         await session.until(lambda: "Run 1 has no scores to rank yet" in session.text())
-        assert "Press o to rank another run." in session.text()
+        await session.sees("Press o to rank another run.")
 
 
 async def test_the_csv_is_written_where_the_user_says(scored: Path, opened: Opener, tmp_path: Path) -> None:
@@ -122,4 +122,4 @@ async def test_the_pane_explains_the_strategy_under_the_cursor(scored: Path, ope
         await session.until(lambda: len(session.table.source))
         await session.press("down")
         await session.until(lambda: "vs leader" in session.text() and "Holm-adjusted" in session.text())
-        assert "Lower is better." in session.text()
+        await session.sees("Lower is better.")

@@ -59,10 +59,10 @@ def lines(session: Session) -> list[str]:
 
 async def test_enter_on_a_strategy_lists_its_responses(scored: Path, opened: Opener) -> None:
     async with listed(opened, scored) as session:
-        assert "sums / chatty · 24 responses · scores of run 1" in session.words
+        await session.sees("sums / chatty · 24 responses · scores of run 1")
         assert lines(session)[0].split()[:2] == ["1", "What"]
         await session.until(lambda: "Gold answer" in session.text())
-        assert "Well, let me see, that makes 0 altogether!" in session.words
+        await session.sees("Well, let me see, that makes 0 altogether!")
         await session.press("j")
         await session.until(lambda: "that makes 2 altogether!" in session.words)
         await session.press("escape")
@@ -71,7 +71,7 @@ async def test_enter_on_a_strategy_lists_its_responses(scored: Path, opened: Ope
 
 async def test_without_a_run_there_are_no_columns_for_scores(catalogue: Path, opened: Opener) -> None:
     async with listed(opened, catalogue) as session:
-        assert "length" in session.text()
+        await session.sees("length")
         assert "nll" not in session.text()
         await session.press("enter")
         assert session.said == ["No run has scored this strategy yet, so there are no surprisals to show."]
@@ -162,7 +162,7 @@ async def test_copying_the_response_and_marked_rows(catalogue: Path, opened: Ope
         await session.press("y")
         assert session.app.clipboard == "Well, let me see, that makes 0 altogether!"
         await session.press("space", "j", "space")
-        assert "2 marked" in session.words
+        await session.sees("2 marked")
         await session.press("Y")
         await session.until(lambda: "\n" in session.app.clipboard)
         copied = [json.loads(line) for line in session.app.clipboard.splitlines()]
@@ -193,7 +193,7 @@ async def test_a_catalogue_that_breaks_is_said(long: Path, opened: Opener) -> No
 async def test_every_size_shows_texts(size: tuple[int, int], scored: Path, opened: Opener) -> None:
     async with listed(opened, scored, size=size) as session:
         assert "What is" in lines(session)[0]
-        assert "Well" in session.text()
+        await session.sees("Well")
         await session.pilot.resize_terminal(100, 30)
         await drawn(session)
         assert "What is" in lines(session)[0]

@@ -43,7 +43,7 @@ async def test_after_a_theme_that_is_not_our_own_comes_the_first_of_ours(catalog
 async def test_a_choice_holds_at_once_and_is_written(catalogue: Path, opened: Opener) -> None:
     async with opened(catalogue) as session:
         await session.press("comma")
-        assert "Colours of the app" in session.text()
+        await session.sees("Colours of the app")
         await session.press("right")
         assert session.app.theme == "sap-light"
         await session.until(lambda: in_file(session, "theme") == "sap-light")
@@ -78,7 +78,7 @@ async def test_what_is_wrong_is_named_while_one_types_and_never_kept(catalogue: 
         await session.press("comma")
         await session.focus("#samples")
         await session.press("ctrl+u", *"many")
-        assert "samples must be a whole number, 1 or more" in session.words
+        await session.sees("samples must be a whole number, 1 or more")
         await session.press("enter", "tab")
         assert session.app.settings.samples == 50
     assert config_path().read_text() == before
@@ -139,7 +139,7 @@ async def test_the_settings_fit_into_80_by_24(catalogue: Path, opened: Opener, t
         await session.press("shift+tab", "shift+tab")
         assert session.app.focused is not None
         assert session.app.focused.id == "on_done"
-        assert "A shell command" in session.text()
+        await session.sees("A shell command")
 
 
 async def test_problems_of_the_file_are_said_at_the_start(catalogue: Path) -> None:
@@ -161,12 +161,12 @@ async def test_changed_keys_work_and_stand_in_footer_help_palette_and_title(cata
         session = Session(app, pilot)
         await session.until(lambda: app.snapshot.read_at)
         await session.until(lambda: "N New run" in session.text())
-        assert "n Import" in session.text()
-        assert "x Runs" in session.text()
+        await session.sees("n Import")
+        await session.sees("x Runs")
         await session.press("exclamation_mark")
         await session.until(lambda: isinstance(app.screen, HelpScreen))
         await session.until(lambda: "N f4" in session.text())
-        assert "! Help" in session.text()
+        await session.sees("! Help")
         await session.press("escape", "colon", *"score")
         await session.until(lambda: "Score strategies under a model  N f4" in session.text())
         await session.press("escape", "f4")
@@ -181,18 +181,18 @@ async def test_help_is_about_what_has_the_focus(catalogue: Path, opened: Opener)
     async with opened(catalogue, size=(120, 90)) as session:
         await session.press("question_mark")
         await session.until(lambda: "In focus: the table" in session.text())
-        assert "about the row with the cursor" in session.words
+        await session.sees("about the row with the cursor")
         await session.press("question_mark")
         await session.until(lambda: not isinstance(session.app.screen, HelpScreen))
         await session.press("n", "f1")
         await session.until(lambda: "In focus: a line to type in" in session.text())
-        assert "Help: forms and questions" in session.text()
+        await session.sees("Help: forms and questions")
         assert "Keys everywhere" not in session.text()
         await session.press("escape")
         await session.focus("#quantization")
         await session.press("question_mark")
         await session.until(lambda: "In focus: a choice" in session.text())
-        assert "Next" in session.text()
+        await session.sees("Next")
 
 
 async def test_a_number_leads_to_the_run_or_the_row(running: Path, opened: Opener) -> None:
