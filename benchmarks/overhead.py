@@ -16,17 +16,17 @@ from typing import Any
 
 from core.domain import Run
 from core.jobs.claim import claim_run
-from core.jobs.loading import load
-from core.jobs.options import ScoreOptions
-from core.jobs.submit import prepare_submission, queue
-from core.jobs.work import Worker
 from core.models import weights_digest
+from core.run_work.loading import load
+from core.run_work.work import Worker
 from core.scoring.hf.engine import HuggingFaceEngine
 from core.scoring.protocol import Engine
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from core.store.predictions import import_predictions
 from core.store.runs import run_by_id
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission, queue
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
 MODEL = SAMPLE / "tiny-model"

@@ -70,7 +70,7 @@ def main(target: Path) -> None:
 def make_catalogue(catalogue: Path) -> None:
     """The sample with a finished run, one at work, one queued and one that was interrupted."""
     from core.jobs.claim import claim_run
-    from core.jobs.scorer import Scorer
+    from core.scorer import Scorer
     from core.store.db import Writer, prepare
     from core.store.importing import import_file
 
@@ -90,10 +90,10 @@ def make_catalogue(catalogue: Path) -> None:
 
 
 def queue(catalogue: Path, writer: object, samples: int) -> int:
-    from core.jobs.options import ScoreOptions
-    from core.jobs.submit import prepare_submission
-    from core.jobs.submit import queue as queue_submission
     from core.store.db import Writer, open_reader
+    from core.submission.options import ScoreOptions
+    from core.submission.submit import prepare_submission
+    from core.submission.submit import queue as queue_submission
 
     assert isinstance(writer, Writer)
     options = ScoreOptions(task="arithmetic", model=str(SAMPLE / "tiny-model"), samples=samples, device="cpu")

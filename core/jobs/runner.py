@@ -104,7 +104,7 @@ class Runner:
         if run.shown == "waiting" or self._is_busy(run.request.device):
             return
         log = logs_folder(self._catalogue) / f"run-{run.id}-attempt-{run.attempt + 1}.log"
-        child = start_detached("core.jobs.scorer", str(self._catalogue), str(run.id), str(log), log=log)
+        child = start_detached("core.scorer", str(self._catalogue), str(run.id), str(log), log=log)
         self._children[child.pid] = child
         self._devices[child.pid] = run.request.device
 

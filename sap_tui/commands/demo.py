@@ -98,9 +98,9 @@ def _import_sample(catalogue: Path, sample: Path) -> None:
 
 def _queue(catalogue: Path, sample: Path) -> int:
     from core.jobs.launcher import ensure_runner
-    from core.jobs.options import ScoreOptions
-    from core.jobs.submit import prepare_submission, queue
     from core.store.db import Writer, open_reader
+    from core.submission.options import ScoreOptions
+    from core.submission.submit import prepare_submission, queue
 
     options = ScoreOptions(task=TASK, model=str(sample / "tiny-model"), samples=SAMPLES, device="cpu")
     submission = prepare_submission(open_reader(catalogue), options)

@@ -11,8 +11,8 @@ def work_here(catalogue: Path, run: int) -> int:
     import signal
 
     from core.jobs.claim import claim_run
-    from core.jobs.loading import prepare_environment
-    from core.jobs.scorer import Scorer
+    from core.run_work.loading import prepare_environment
+    from core.scorer import Scorer
     from core.store.db import Writer, open_reader
     from core.store.runs import run_by_id
     from sap_tui.commands.progress import shown_while

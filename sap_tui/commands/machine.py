@@ -99,7 +99,7 @@ def _machine() -> Iterator[tuple[bool, str]]:
     import sqlite3
     from importlib.metadata import PackageNotFoundError, version
 
-    from core.jobs.gpu import gpus, torch_cuda_version
+    from core.gpu import gpus, torch_cuda_version
 
     yield True, f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     for library in LIBRARIES:

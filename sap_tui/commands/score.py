@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from core.domain import RunRequest
-    from core.jobs.options import ScoreOptions
-    from core.jobs.submit import Submission
+    from core.submission.options import ScoreOptions
+    from core.submission.submit import Submission
 
 DESCRIPTION = """\
 Score strategies under a target model. The run is queued and a background worker does it; the command returns the
@@ -77,8 +77,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def score(arguments: argparse.Namespace) -> int:
-    from core.jobs.submit import queue
     from core.store.db import Writer, prepare
+    from core.submission.submit import queue
 
     prepare(arguments.catalogue)
     submission = _submission(arguments)
@@ -101,9 +101,9 @@ def score(arguments: argparse.Namespace) -> int:
 
 def _submission(arguments: argparse.Namespace) -> Submission:
     from core.errors import UsageError
-    from core.jobs.extend import prepare_extension
-    from core.jobs.submit import prepare_submission
     from core.store.db import open_reader
+    from core.submission.extend import prepare_extension
+    from core.submission.submit import prepare_submission
 
     reader = open_reader(arguments.catalogue)
     if (arguments.more is None) != (arguments.number is None):
@@ -153,8 +153,8 @@ def options_from(arguments: argparse.Namespace) -> ScoreOptions:
     from pathlib import Path
 
     from core.errors import InputError
-    from core.jobs.options import SAMPLES, SAMPLES_UNTIL_DECIDED, ScoreOptions
     from core.scoring.prompts import read_template
+    from core.submission.options import SAMPLES, SAMPLES_UNTIL_DECIDED, ScoreOptions
 
     samples = arguments.samples
     if samples is None:
@@ -217,8 +217,8 @@ def _print_run(arguments: argparse.Namespace, number: int) -> None:
 
 
 def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
-    from core.jobs.estimate import estimate
     from core.store.db import open_reader
+    from core.submission.estimate import estimate
 
     found = estimate(open_reader(arguments.catalogue), submission)
     if arguments.json:

@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Footer, Input, Static
 
-from core.jobs.gpu import gpus
+from core.gpu import gpus
 from core.metrics.registry import default_metrics, metrics_for_any_run
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, command_line, option

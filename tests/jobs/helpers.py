@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.domain import Run
-from core.jobs.options import ScoreOptions
-from core.jobs.submit import prepare_submission, queue
 from core.store.check import problems
 from core.store.db import Writer, open_reader
 from core.store.runs import run_by_id
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission, queue
 
 
 def queue_run(catalogue: Path, model: Path, metrics: Sequence[str] = ("nll", "ppl"), **options: object) -> int:
@@ -31,7 +31,7 @@ def start_scorer(catalogue: Path, run: int) -> subprocess.Popen[bytes]:
     log = catalogue.with_suffix(".log")
     with log.open("ab") as stream:
         return subprocess.Popen(
-            [sys.executable, "-m", "core.jobs.scorer", str(catalogue), str(run), str(log)],
+            [sys.executable, "-m", "core.scorer", str(catalogue), str(run), str(log)],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
         )  # fmt: skip
 

@@ -10,10 +10,10 @@ import pytest
 
 from core.domain import RunState
 from core.jobs.launcher import ensure_runner
-from core.jobs.options import ScoreOptions
-from core.jobs.submit import prepare_submission, queue
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission, queue
 from tests.conftest import ROOT, TINY_MODEL, end_processes, wait_until
 from tests.jobs.helpers import all_scores, assert_sound, kill, run_now, start_scorer
 

@@ -11,8 +11,8 @@ import pytest
 from core.domain import Run, RunState
 from core.errors import NotFoundError, SapError, UsageError
 from core.jobs.claim import claim_run
-from core.jobs.scorer import Ending, Scorer
 from core.rank import ranking_report
+from core.scorer import Ending, Scorer
 from core.store.db import Writer, open_reader
 from core.store.importing import import_file
 from core.store.runs import events

@@ -14,7 +14,7 @@ import pytest
 from core.jobs.claim import claim_run
 from core.jobs.launcher import OWN_ENVIRONMENT, ensure_runner
 from core.jobs.on_done import run_command, tell_ends
-from core.jobs.scorer import Scorer
+from core.scorer import Scorer
 from core.settings import config_path
 from core.store.db import Writer, open_reader
 from core.store.runs import events, wish_cancel, wish_resume

@@ -13,12 +13,12 @@ import pytest
 
 from core.domain import ContextKind, RunState, SampleError, TokenScores
 from core.errors import RunError
-from core.jobs import token_ids
 from core.jobs.claim import StopWorkError, claim_run, release
-from core.jobs.work import Worker
 from core.metrics import nll
 from core.metrics.registry import all_metrics
 from core.rank import ranking_report
+from core.run_work import token_ids
+from core.run_work.work import Worker
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import ScoringGroup
 from core.store.db import Writer, open_reader

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from core.domain import Run
-from core.jobs import steps
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run
-from core.jobs.predict import Predictor
-from core.jobs.samples import scope_of
-from core.jobs.steps import RunWork
+from core.run_work import steps
+from core.run_work.predict import Predictor
+from core.run_work.samples import scope_of
+from core.run_work.steps import RunWork
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import Generation, Sampling
 from core.store.db import Writer, open_reader

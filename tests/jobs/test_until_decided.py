@@ -13,18 +13,18 @@ import pytest
 from core.domain import ContextKind, Run, SampleError, TokenScores
 from core.errors import SapError, UsageError
 from core.jobs.claim import StopWorkError, claim_run, release
-from core.jobs.estimate import estimate
-from core.jobs.extend import prepare_extension
-from core.jobs.submit import queue
-from core.jobs.work import Worker
 from core.metrics.registry import metric
 from core.rank import ranking_report, run_arrays, stored_looks
+from core.run_work.work import Worker
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import ScoringGroup
 from core.stats.look_sizes import look_sizes
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from core.store.runs import events
+from core.submission.estimate import estimate
+from core.submission.extend import prepare_extension
+from core.submission.submit import queue
 from tests.conftest import end_processes, write_strategy
 from tests.jobs.helpers import all_scores, assert_sound, queue_run, run_now
 from tests.jobs.test_metric_inputs import rows

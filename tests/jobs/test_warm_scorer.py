@@ -16,8 +16,6 @@ import pytest
 from core.domain import Identity, RunState
 from core.jobs.identity import is_alive, own_identity
 from core.jobs.launcher import ensure_runner, logs_folder, runner_lives
-from core.jobs.options import ScoreOptions
-from core.jobs.scorer import POLL_SECONDS, Scorer
 from core.jobs.scorers import (
     ScorerRow,
     idle_scorers,
@@ -30,9 +28,11 @@ from core.jobs.scorers import (
     turn_idle,
     wish_end,
 )
-from core.jobs.submit import prepare_submission, queue
+from core.scorer import POLL_SECONDS, Scorer
 from core.store.db import Writer, open_reader
 from core.store.runs import wish_cancel, wish_pause
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission, queue
 from tests.conftest import keep_warm, wait_until
 from tests.e2e.command_line import CommandLine
 from tests.jobs.helpers import assert_sound, kill, queue_run, run_now, start_scorer
@@ -314,7 +314,7 @@ def test_rows_of_dead_processes_mean_nothing(catalogue: Path) -> None:
 def test_among_several_gpus_the_one_with_the_model_is_chosen(
     catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.jobs.submit.choose_device", lambda *_: "cuda:0")
+    monkeypatch.setattr("core.submission.submit.choose_device", lambda *_: "cuda:0")
     options = ScoreOptions(task="sums", model=str(stand_in_model), metrics=("nll",), dtype="float32")
 
     def chosen(**changes: str) -> str:
@@ -357,7 +357,7 @@ def test_waiting_reads_now_and_then_and_writes_nothing(
             scorer.stop()
 
     run = queue_run(catalogue, stand_in_model)
-    monkeypatch.setattr("core.jobs.scorer.time.sleep", lambda seconds: sleep(seconds) if seconds else None)
+    monkeypatch.setattr("core.scorer.time.sleep", lambda seconds: sleep(seconds) if seconds else None)
     assert scorer.run(run) == 0
     assert run_now(catalogue, run).state is RunState.DONE
     assert len(changes) == 20

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from core.jobs.claim import claim_run
 from core.jobs.identity import own_identity
-from core.jobs.scorer import Scorer
 from core.jobs.scorers import register, turn_idle
+from core.scorer import Scorer
 from core.settings import Settings
 from core.store.db import Writer
 from sap_tui.app import SapApp

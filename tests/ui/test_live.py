@@ -122,7 +122,7 @@ async def test_a_partial_run_is_ranked_as_partial(scored: Path, stand_in_model: 
 
 def score_some(catalogue: Path, run: int) -> None:
     """Score a run's first chunks and leave it as a paused one."""
-    from core.jobs.scorer import Scorer
+    from core.scorer import Scorer
 
     with Writer(catalogue) as writer:
         claim = claim_run(writer, run)

@@ -9,11 +9,11 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Input
 
-from core.jobs.options import ScoreOptions
-from core.jobs.submit import prepare_submission, queue
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from core.store.outcomes import import_outcomes
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission, queue
 from sap_tui.screens.outcomes import OutcomesScreen
 from sap_tui.screens.outcomes_form import OutcomesForm
 from sap_tui.widgets.dialogs import Choose

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.domain import ContextKind, Run
 from core.jobs.claim import claim_run
-from core.jobs.work import Worker
+from core.run_work.work import Worker
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.prompts import context_digest
 from core.store.catalogue import questions_of, task_by_name

@@ -14,7 +14,7 @@ import pytest
 from core.domain import Run
 from core.errors import NotFoundError, SapError, UsageError
 from core.jobs.claim import claim_run
-from core.jobs.scorer import Scorer
+from core.scorer import Scorer
 from core.store import catalogue as tables
 from core.store.db import Writer
 from core.store.deletion import (

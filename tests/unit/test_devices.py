@@ -16,9 +16,7 @@ import torch
 
 from core.domain import TokenScores, Turn
 from core.errors import RunError, UsageError
-from core.jobs.gpu import Gpu, choose_device, visible
-from core.jobs.options import ScoreOptions
-from core.jobs.submit import prepare_submission
+from core.gpu import Gpu, choose_device, visible
 from core.model_memory import memory_need, working_memory
 from core.scoring.hf import load
 from core.scoring.hf.engine import HuggingFaceEngine
@@ -28,6 +26,8 @@ from core.scoring.hf.memory import devices_of, free_memory_bytes, memory_bytes, 
 from core.scoring.hf.placement import placement_arguments, resolved_device
 from core.scoring.protocol import EngineSettings, ScoringGroup
 from core.store.db import open_reader
+from core.submission.options import ScoreOptions
+from core.submission.submit import prepare_submission
 from tests.conftest import ROOT, TINY_MODEL
 from tests.unit.scoring_models import engine_of, random_model
 
@@ -80,7 +80,7 @@ def test_a_model_larger_than_each_gpu_is_spread(catalogue: Path, monkeypatch: py
 
     def chosen(total: int) -> str:
         found = [Gpu(number, "Fake", total // 2, total) for number in range(2)]
-        monkeypatch.setattr("core.jobs.submit.gpus", lambda: found)
+        monkeypatch.setattr("core.submission.submit.gpus", lambda: found)
         return prepare_submission(open_reader(catalogue), options).request.device
 
     assert chosen(need) == "cuda:0"

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from core.domain import Prediction, Question
-from core.jobs.pool import generated_pool, stored
-from core.jobs.samples import OwnAnswer, Scope
-from core.jobs.steps import BatchStore, RunWork
+from core.run_work.pool import generated_pool, stored
+from core.run_work.samples import OwnAnswer, Scope
+from core.run_work.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Generation
 from core.store.catalogue import questions_of, task_by_name

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.domain import ContextKind, SampleError, TokenScores
 from core.jobs.claim import Claim, StopWorkError, update_claimed
-from core.jobs.token_ids import PlannedIds
+from core.run_work.token_ids import PlannedIds
 from core.scoring.protocol import Engine, ScoringGroup
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id

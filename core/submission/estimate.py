@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from core.domain import ContextKind, Prediction, Question, RunRequest
-from core.jobs.loading import load_encoder
-from core.jobs.plan_run import Plan, make_plan
-from core.jobs.pool import generated_pool, stored
-from core.jobs.predict import own_answers
-from core.jobs.samples import Contexts, Scope, samples_of
-from core.jobs.submit import Submission
-from core.jobs.token_ids import TokenIds
 from core.metrics.registry import contexts_needed
 from core.model_memory import memory_need
+from core.run_work.loading import load_encoder
+from core.run_work.plan_run import Plan, make_plan
+from core.run_work.pool import generated_pool, stored
+from core.run_work.predict import own_answers
+from core.run_work.samples import Contexts, Scope, samples_of
+from core.run_work.token_ids import TokenIds
 from core.store.catalogue import question as question_by_id
 from core.store.catalogue import strategy_by_path
 from core.store.generations import imported_pool
 from core.store.runs import known_spec
+from core.submission.submit import Submission
 
 
 @dataclass(frozen=True, slots=True)

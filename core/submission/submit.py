@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 from core.domain import RunRequest, ScoreSpec, Target
 from core.errors import NotFoundError, SapError, UsageError
-from core.jobs.gpu import choose_device, gpus
-from core.jobs.options import ScoreOptions, check_inputs, check_options
+from core.gpu import choose_device, gpus
 from core.jobs.scorers import gpu_with_model
 from core.metrics.registry import default_metrics
 from core.model_memory import memory_need
@@ -19,6 +18,7 @@ from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
 from core.store.runs import choose_questions, create_run, known_spec, run_by_id
+from core.submission.options import ScoreOptions, check_inputs, check_options
 
 FIRST_ANSWERED = 32
 """So many answers make the pool of examples of a run that ends when it is decided; nobody knows how far it will go."""

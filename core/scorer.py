@@ -1,6 +1,6 @@
 """The worker process: claims runs one after another and scores them with one loaded model, then waits for more.
 
-Started by the runner as `python -m core.jobs.scorer CATALOGUE RUN LOG`, or in the calling process for `--foreground`.
+Started by the runner as `python -m core.scorer CATALOGUE RUN LOG`, or in the calling process for `--foreground`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from core.domain import Run, RunState
 from core.errors import SapError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
-from core.jobs.loading import load, prepare_environment
 from core.jobs.on_done import tell_ends
 from core.jobs.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
-from core.jobs.work import Worker
+from core.run_work.loading import load, prepare_environment
+from core.run_work.work import Worker
 from core.scoring.protocol import Engine
 from core.settings import settings_or_defaults
 from core.store.db import Writer

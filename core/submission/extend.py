@@ -9,12 +9,12 @@ from itertools import takewhile
 
 from core.domain import Run, RunState
 from core.errors import SapError, UsageError
-from core.jobs.samples import Scope, scope_of
-from core.jobs.submit import Submission
 from core.models import find_target
+from core.run_work.samples import Scope, scope_of
 from core.store.catalogue import task_by_name
 from core.store.runs import choose_questions, run_by_id, scope_questions, spec_by_id
 from core.store.scores import finished_questions
+from core.submission.submit import Submission
 
 
 def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Submission:

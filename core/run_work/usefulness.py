@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.domain import Prediction, Question, TokenScores, Turn, response_digest
 from core.jobs.claim import update_claimed
-from core.jobs.steps import RunWork
+from core.run_work.steps import RunWork
 from core.scoring.prompts import context_digest, load_template, self_aligned_turns
 from core.scoring.protocol import ScoringGroup
 from core.store.catalogue import question

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from core.domain import Question, digest
-from core.jobs.predict import MAX_NEW_TOKENS
-from core.jobs.steps import BatchStore, RunWork
+from core.run_work.predict import MAX_NEW_TOKENS
+from core.run_work.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Generation, Sampling
 from core.store.sampled_answers import insert_sampled_answers

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from core.domain import ContextKind, Turn, response_digest
 from core.errors import RunError
-from core.jobs.samples import TARGET_ITSELF, Contexts, OwnAnswer
+from core.run_work.samples import TARGET_ITSELF, Contexts, OwnAnswer
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Encoder
 from core.store.catalogue import question

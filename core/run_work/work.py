@@ -8,21 +8,21 @@ from collections.abc import Callable
 from core.domain import ContextKind, Prediction, Run
 from core.errors import RunError
 from core.jobs.claim import Claim, StopWorkError, beat, finish, update_claimed
-from core.jobs.loading import load_encoder
-from core.jobs.plan_run import make_plan, store_plan
-from core.jobs.pool import NO_EXAMPLES
-from core.jobs.predict import Predictor, own_answers
-from core.jobs.rewards import store_rewards
-from core.jobs.samples import Contexts, scope_of
-from core.jobs.score_run import ChunkScorer, open_chunks
-from core.jobs.stages import look
-from core.jobs.steps import RunWork
-from core.jobs.texts import check_answers, store_token_ends
-from core.jobs.token_ids import PlannedIds, TokenIds
-from core.jobs.usefulness import most_useful_first
-from core.jobs.votes import sample_votes
 from core.metrics.base import Input
 from core.metrics.registry import contexts_needed, inputs_needed
+from core.run_work.loading import load_encoder
+from core.run_work.plan_run import make_plan, store_plan
+from core.run_work.pool import NO_EXAMPLES
+from core.run_work.predict import Predictor, own_answers
+from core.run_work.rewards import store_rewards
+from core.run_work.samples import Contexts, scope_of
+from core.run_work.score_run import ChunkScorer, open_chunks
+from core.run_work.stages import look
+from core.run_work.steps import RunWork
+from core.run_work.texts import check_answers, store_token_ends
+from core.run_work.token_ids import PlannedIds, TokenIds
+from core.run_work.usefulness import most_useful_first
+from core.run_work.votes import sample_votes
 from core.scoring.protocol import Encoder, Engine
 from core.stats.look_sizes import look_sizes
 from core.store.catalogue import question, task_by_name

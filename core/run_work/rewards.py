@@ -7,9 +7,9 @@ from itertools import islice
 
 from core.domain import SampleError, Turn
 from core.errors import SapError
-from core.jobs.loading import load_reward_model
-from core.jobs.samples import Scope, samples_of
-from core.jobs.steps import BatchStore, RunWork
+from core.run_work.loading import load_reward_model
+from core.run_work.samples import Scope, samples_of
+from core.run_work.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
 from core.store.rewards import insert_rewards, rewards
 

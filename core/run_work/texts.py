@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from core.domain import ContextKind
-from core.jobs.samples import Scope, samples_of
-from core.jobs.steps import BatchStore, RunWork
-from core.jobs.token_ids import PlannedIds
+from core.run_work.samples import Scope, samples_of
+from core.run_work.steps import BatchStore, RunWork
+from core.run_work.token_ids import PlannedIds
 from core.scoring.answers import is_correct
 from core.scoring.protocol import Encoder
 from core.store.answer_checks import answer_checks, insert_answer_checks

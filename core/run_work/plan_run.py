@@ -18,10 +18,10 @@ from itertools import groupby
 from core.domain import ContextKind, Response, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, update_claimed
-from core.jobs.samples import TARGET_ITSELF, Contexts, OwnAnswer, QuestionSamples, Scope, samples_of, valid_samples
-from core.jobs.token_ids import TokenIds
 from core.metrics.base import Input
 from core.metrics.registry import contexts_needed, inputs_needed
+from core.run_work.samples import TARGET_ITSELF, Contexts, OwnAnswer, QuestionSamples, Scope, samples_of, valid_samples
+from core.run_work.token_ids import TokenIds
 from core.scoring.plan import GroupSize, pack
 from core.scoring.prompts import context_digest
 from core.stats.look_sizes import look_sizes
