@@ -41,13 +41,18 @@ class KeptSample:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is kept, in task order, with what led to it. `undecided` counts questions without a value of `best_of`."""
+    """What is kept, in task order, with what led to it.
+
+    Of the questions `undecided` counts those without a value of `best_of`, `tied` those whose best value several
+    strategies have: the earlier strategy's response is kept.
+    """
 
     request: SelectionRequest
     run: Run | None
     reports: tuple[StrategyReport, ...]
     kept: tuple[KeptSample, ...]
     undecided: int = 0
+    tied: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +73,13 @@ def select(reader: sqlite3.Connection, request: SelectionRequest, plan: Selectio
     filtered = [_filter(reader, request, strategy, run_values) for strategy in plan.strategies]
     if request.best_of and run_values is not None:
         compared = run_values.among([strategy.name for strategy in plan.strategies])
-        kept, undecided = _best_of(reader, filtered, compared, request.best_of)
+        kept, undecided, tied = _best_of(reader, filtered, compared, request.best_of)
     else:
-        kept, undecided = _all_kept(filtered), 0
+        kept, undecided, tied = _all_kept(filtered), 0, 0
     kept.sort(key=lambda one: one.sample.question.position)
     scored = set() if run_values is None else set(run_values.arrays.questions)
     reports = tuple(_report(one, scored, kept) for one in filtered)
-    return Selection(request, plan.run, reports, tuple(kept), undecided)
+    return Selection(request, plan.run, reports, tuple(kept), undecided, tied)
 
 
 def _filter(
@@ -104,19 +109,25 @@ def _all_kept(filtered: Sequence[_Filtered]) -> list[KeptSample]:
 
 def _best_of(
     reader: sqlite3.Connection, filtered: Sequence[_Filtered], run_values: RunValues, metric_id: str
-) -> tuple[list[KeptSample], int]:
-    """Per question the kept sample with the best value, ties to the earlier strategy; how many questions have none."""
+) -> tuple[list[KeptSample], int, int]:
+    """Per question the kept sample with the best value; how many questions have none, and how many several."""
     sign = 1.0 if run_values.metrics[metric_id].direction == "lower" else -1.0
     best: dict[int, tuple[float, KeptSample]] = {}
     reached: set[int] = set()
+    tied: set[int] = set()
     for one in filtered:
         costs = sign * StrategyValues(reader, one.strategy, one.samples, run_values).of(metric_id)
         for sample, keep, cost in zip(one.samples, one.mask.tolist(), costs.tolist(), strict=True):
             question = sample.question.id
             reached |= {question} if keep else set()
-            if keep and not math.isnan(cost) and (question not in best or cost < best[question][0]):
+            if not keep or math.isnan(cost):
+                continue
+            if question not in best or cost < best[question][0]:
                 best[question] = cost, KeptSample(sample, one.strategy)
-    return [sample for _, sample in best.values()], len(reached) - len(best)
+                tied.discard(question)
+            elif cost == best[question][0]:
+                tied.add(question)
+    return [sample for _, sample in best.values()], len(reached) - len(best), len(tied)
 
 
 def _report(one: _Filtered, scored: set[int], kept: Sequence[KeptSample]) -> StrategyReport:

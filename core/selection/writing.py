@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,10 @@ def check_destination(destination: Destination) -> None:
         if destination.dataset_info.resolve() == destination.path.resolve():
             raise UsageError("--output and --dataset-info name the same file.", "Name two files.")
         DatasetInfo(destination.dataset_info, destination.path)
+    for file in filter(None, (destination.path, destination.dataset_info)):
+        folder = file.resolve().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SapError(f"{visible(str(folder))} is no folder that can be written to.", "Name another file.")
 
 
 def write_selection(
@@ -95,6 +100,7 @@ def _provenance(
         "steps": [step.text for step in request.steps],
         "best_of": request.best_of or None,
         "questions_without_value": selection.undecided,
+        "questions_tied": selection.tied,
         "strategies": [_strategy_object(reader, request.task, report) for report in selection.reports],
         "run": None if selection.run is None else _run_object(reader, selection.run),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from core.domain import Run, RunState
+from core.domain import ContextKind, Run, RunState
 from core.errors import NotFoundError, SapError, UsageError
-from core.metrics.registry import metric
+from core.metrics.base import Input
+from core.metrics.registry import contexts_needed, default_metrics, inputs_needed, metric
 from core.store.catalogue import strategy_by_path
 from core.store.runs import run_by_id
 
@@ -84,6 +85,18 @@ def _check_votes(options: ScoreOptions) -> None:
         raise UsageError("--votes must be 2 or more.", "The published filter samples 15 answers.")
     if not 0 < options.vote_temperature < float("inf"):
         raise UsageError("--vote-temperature must be above 0.", "The published filter uses 1.1.")
+
+
+def options_without_effect(options: ScoreOptions) -> list[str]:
+    """Names of changed options that only metrics use which were not asked for."""
+    metrics = options.metrics or default_metrics()
+    names: list[str] = []
+    if ContextKind.SELF_ALIGNED not in contexts_needed(metrics):
+        names += ["examples", "example_choice", "example_orders", "prompt_template"]
+    if Input.TARGET_VOTE not in inputs_needed(metrics):
+        names += ["votes", "vote_temperature"]
+    defaults = {field.name: field.default for field in fields(ScoreOptions)}
+    return [name for name in names if getattr(options, name) != defaults[name]]
 
 
 def check_inputs(reader: sqlite3.Connection, options: ScoreOptions) -> None:

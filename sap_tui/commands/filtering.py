@@ -121,7 +121,10 @@ def _summary(selection: Selection) -> list[str]:
     scores = "" if selection.run is None else f", by run {selection.run.id} under {selection.run.model}"
     lost = [f"Questions without a value of {selection.request.best_of}: {selection.undecided:,}."]
     kept = f"Kept: {counted(len(selection.kept), 'response')}{scores}."
-    return [kept, *(lost if selection.undecided else []), *_without_values(selection)]
+    tied = [f"Questions on which strategies tie, the earlier one's response kept: {selection.tied:,}."]
+    return [
+        kept, *(lost if selection.undecided else []), *(tied if selection.tied else []), *_without_values(selection)
+    ]  # fmt: skip
 
 
 def _without_values(selection: Selection) -> Iterator[str]:
@@ -143,6 +146,7 @@ def _report_object(selection: Selection, plan: SelectionPlan) -> dict[str, Any]:
         "best_of": selection.request.best_of or None,
         "strategies": [asdict(report) for report in selection.reports],
         "questions_without_value": selection.undecided,
+        "questions_tied": selection.tied,
         "kept": len(selection.kept),
         "notes": list(plan.notes),
     }

@@ -135,6 +135,7 @@ def _say_what_lacks(arguments: argparse.Namespace, request: RunRequest) -> None:
     from core.metrics.registry import all_metrics
     from core.store.db import open_reader
     from core.store.score_columns import REWARD, score_columns
+    from core.submission.options import options_without_effect
 
     known = all_metrics()
     columns = {each.name for each in score_columns(open_reader(arguments.catalogue), arguments.task)}
@@ -147,6 +148,8 @@ def _say_what_lacks(arguments: argparse.Namespace, request: RunRequest) -> None:
         for kind in known[metric].inputs if metric in known else ():
             if lacks.get(kind):
                 print(f"! {metric} needs {INPUT_WORDS[kind]}. {HOW_TO_GET[kind]}", file=sys.stderr)
+    for name in options_without_effect(options_from(arguments)):
+        print(f"! --{name.replace('_', '-')} has no effect: no metric of this run uses it.", file=sys.stderr)
 
 
 def options_from(arguments: argparse.Namespace) -> ScoreOptions:

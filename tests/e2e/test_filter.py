@@ -188,7 +188,9 @@ def test_ties_go_to_the_earlier_strategy_and_the_direction_counts(scored: Comman
     assert [(row["id"], row["strategy"]) for row in lines(output)] == [
         (ids[0], "terse"), (ids[1], "terse"), (ids[2], "wrong_answers"),
     ]  # fmt: skip
-    assert report["questions_without_value"] == RESPONSES - 3
+    assert (report["questions_without_value"], report["questions_tied"]) == (RESPONSES - 3, 1)
+    said = scored.run("filter", "--task", "arithmetic", "--best-of", "likes", "--dry-run").stderr
+    assert "Questions on which strategies tie, the earlier one's response kept: 1." in said
 
 
 def test_a_share_of_wins_compares_the_named_strategies_only(
@@ -315,6 +317,7 @@ def test_a_file_is_only_replaced_when_forced(scored: CommandLine, tmp_path: Path
         (("--strategy", "terse", "--steps", "correct"), 2, "--output"),
         (("--strategy", "terse", "--steps", "correct", "--output", "data.parquet"), 2, ".jsonl"),
         (("--strategy", "terse", "--output", "/no/such/folder/data.json"), 1, "/no/such/folder"),
+        (("--strategy", "terse", "--output", "data.json", "--dataset-info", "/proc/info.json"), 1, "/proc"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_with_a_code(

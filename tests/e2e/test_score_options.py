@@ -53,6 +53,14 @@ def test_what_a_metric_lacks_is_said_before_anything_is_computed(
     assert [line.split()[1] for line in said] == ["learnability"]
 
 
+def test_an_option_without_effect_is_said(sap_tui: CommandLine, stand_in_model: Path) -> None:
+    score = "score", "--task", "sums", "--model", stand_in_model, "--dry-run", "--examples", "3", "--votes", "5"
+    assert [line.split()[1] for line in sap_tui.run(*score, "--metric", "nll").stderr.splitlines()] == [
+        "--examples", "--votes",
+    ]  # fmt: skip
+    assert [line.split()[1] for line in sap_tui.run(*score).stderr.splitlines()] == ["--votes"]
+
+
 def test_a_template_votes_and_orders_are_taken_from_the_command_line(
     sap_tui: CommandLine, stand_in_model: Path, tmp_path: Path
 ) -> None:
