@@ -1,4 +1,4 @@
-.PHONY: demo test check format bench statistics
+.PHONY: demo test check format bench bench-ui statistics torture mutants
 
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -28,7 +28,24 @@ bench:
 	@scripts/setup.sh run
 	@.venv/bin/python -m benchmarks.scoring $(BENCH_ARGS)
 
+## the app in a terminal beside a busy scorer, for docs/benchmarks.md; BENCH_ARGS="--quick --json FILE"
+bench-ui:
+	@scripts/setup.sh dev
+	@.venv/bin/python -m benchmarks.ui $(BENCH_ARGS)
+
 ## how far the statistics can be trusted, for docs/statistics.md; STATISTICS_ARGS="--record FILE" with the published record
 statistics:
 	@scripts/setup.sh run
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.statistics $(STATISTICS_ARGS)
+
+## the long proofs that nothing is lost, for docs/reliability.md: at most 15 minutes on two cores with nothing else to do
+torture:
+	@scripts/setup.sh dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/torture -s -o python_files='torture_*.py' --timeout 600 \
+		--figures docs/reliability.json; code=$$?; .venv/bin/python scripts/update_docs.py; exit $$code
+
+## seeded faults of the queue, each of which must turn a fast test red
+mutants:
+	@scripts/setup.sh dev
+	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.torture.mutants --figures docs/reliability.json; code=$$?; \
+		.venv/bin/python scripts/update_docs.py; exit $$code

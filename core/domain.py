@@ -248,8 +248,8 @@ class RunRequest:
     examples scores are averaged, `prompt_template` the text of a template of the user's. `answered` limits the pool of
     examples to the answers to the run's first so many questions. `valid` is the TASK/STRATEGY of the trusted pairs,
     `votes` and `vote_temperature` how the target model is sampled, `reward_model` a folder with its
-    weights digest, `small_model_run` the run
-    whose model is the small one.
+    weights digest, `small_model_run` the run whose model is the small one. `chat_template` is the text of one that
+    stands in for the model's own.
     """
 
     model: str
@@ -277,6 +277,7 @@ class RunRequest:
     reward_model: str = ""
     reward_model_digest: str = ""
     small_model_run: int | None = None
+    chat_template: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
@@ -293,7 +294,7 @@ class RunRequest:
         """Runs with equal keys can share one loaded model."""
         return (
             self.path, self.device, self.dtype, self.quantization, self.adapter,
-            self.system, self.template_options, self.control_tokens,
+            self.system, self.template_options, self.control_tokens, self.chat_template,
         )  # fmt: skip
 
 

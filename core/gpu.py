@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,27 @@ def gpus() -> list[Gpu]:
         return []
     finally:
         pynvml.nvmlShutdown()
+
+
+def memory_of_processes() -> dict[int, int]:
+    """Bytes of GPU memory by process id, as far as the driver tells; empty without one."""
+    if torch_cuda_version() is None:
+        return {}
+    import pynvml
+
+    held: dict[int, int] = {}
+    try:
+        pynvml.nvmlInit()
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
+                held[process.pid] = held.get(process.pid, 0) + int(process.usedGpuMemory or 0)
+    except pynvml.NVMLError:
+        return held
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+    return held
 
 
 def visible(uuids: Sequence[str], wanted: str | None) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.models import read_json, weight_bytes
+from core.model_files import read_json
+from core.models import weight_bytes
 from core.safetensors_headers import StoredTensor, stored_tensors
 
 # Measured: a process with torch and transformers. CUDA's own memory on a GPU is about as large.

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.domain import Target, digest
+from core.domain import ScoreSpec, Target, digest
 from core.errors import NotFoundError, RunError, SapError, UsageError
+from core.model_files import check_model_files, read_json
 
 WHOLE_FILE_BYTES = 64 << 20
 BLOCK_BYTES = 1 << 20
@@ -21,17 +22,21 @@ TOKENIZER_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.jso
 def find_target(model: str, *, revision: str = "", adapter: str = "", download: bool = False) -> Target:
     """The target model named by a folder, a GGUF file or a hub id in the local hub cache.
 
-    Raises NotFoundError when it is not on this machine, RunError when the folder holds no safetensors weights.
+    Raises NotFoundError when it is not on this machine, RunError when the folder holds no safetensors weights or is
+    none that may be opened.
     """
     path = _locate(model, revision, download)
     adapter_path = _existing_folder(adapter, "adapter") if adapter else None
+    for folder in (path, adapter_path):
+        if folder is not None and folder.is_dir():
+            check_model_files(folder)
     return Target(
         name=_display_name(model, path),
         path=str(path),
         weights_digest=weights_digest(path),
         revision=_resolved_revision(path, revision),
         adapter=str(adapter_path or ""),
-        adapter_digest=_digest_files(adapter_path, ("adapter_*",)) if adapter_path else "",
+        adapter_digest=adapter_digest(adapter_path) if adapter_path else "",
         chat_template_digest=chat_template_digest(path),
     )
 
@@ -50,7 +55,22 @@ def weights_digest(path: Path) -> str:
 
 def chat_template_digest(path: Path) -> str:
     """Digest of the folder's chat template; empty where there is none (a GGUF file's belongs to its weights digest)."""
-    template = chat_template(path)
+    return template_digest(chat_template(path))
+
+
+def check_unchanged(path: str, adapter: str, spec: ScoreSpec) -> None:
+    """Raises RunError where the model's or the adapter's files are no longer those that the spec was made from."""
+    found = weights_digest(Path(path)), adapter_digest(Path(adapter)) if adapter else ""
+    if found != (spec.weights_digest, spec.adapter_digest):
+        raise RunError("The model's files changed since this run was queued.", "Start a new run.")
+
+
+def adapter_digest(folder: Path) -> str:
+    return _digest_files(folder, ("adapter_*",))
+
+
+def template_digest(template: str) -> str:
+    """Digest of a chat template's text; empty where there is none."""
     return digest("chat template", template).hex() if template else ""
 
 
@@ -62,6 +82,12 @@ def chat_template(path: Path) -> str:
         return own_file.read_text(encoding="utf-8", errors="surrogateescape")
     value = read_json(path / "tokenizer_config.json").get("chat_template") or ""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def lacks_template(target_path: str) -> bool:
+    """Whether a model's folder holds no chat template; of a GGUF file that is not known."""
+    path = Path(target_path)
+    return path.is_dir() and not is_stand_in(target_path) and not chat_template(path)
 
 
 def stored_dtype(target_path: str) -> str:
@@ -77,15 +103,6 @@ def weight_bytes(target_path: str) -> int:
     path = Path(target_path)
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files)
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """A file's JSON object; empty where it cannot be read or is something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def is_stand_in(target_path: str) -> bool:

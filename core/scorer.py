@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -15,17 +16,32 @@ from pathlib import Path
 
 from core.domain import Run, RunState
 from core.errors import SapError
-from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run, fail, release
+from core.jobs.blame import DEVICE
+from core.jobs.claim import (
+    Claim,
+    Death,
+    LostClaimError,
+    StopWorkError,
+    claim_run,
+    fail,
+    put_back,
+    release,
+    wait_for_memory,
+)
+from core.jobs.endings import EXIT_BAD_RUN, EXIT_NO_ROOM, EXIT_TEMPORARY, device_error, is_out_of_memory
 from core.jobs.on_done import tell_ends
 from core.jobs.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
+from core.memory_room import HINT, NoRoomError
+from core.run_work.disk_wait import DiskWait
 from core.run_work.loading import load, prepare_environment
 from core.run_work.work import Worker
 from core.scoring.protocol import Engine
 from core.settings import settings_or_defaults
 from core.store.db import Writer
 from core.store.runs import run_by_id, unfinished_runs
+from core.store.space import give_reserve, is_disk_full
+from core.text import guard_logs
 
-EXIT_BAD_RUN = 64
 POLL_SECONDS = 0.5
 
 
@@ -35,6 +51,11 @@ class Ending(Enum):
     DONE = auto()
     LET_GO = auto()
     FAILED = auto()
+    DEVICE_LOST = auto()
+    NO_ROOM = auto()
+
+
+EXIT_CODES = {Ending.FAILED: EXIT_BAD_RUN, Ending.DEVICE_LOST: EXIT_TEMPORARY, Ending.NO_ROOM: EXIT_NO_ROOM}
 
 
 class Scorer:
@@ -68,8 +89,8 @@ class Scorer:
             claim = claim_run(self._writer, following, self._log)
             if claim is not None:
                 ending = self.work(claim)
-            if ending is Ending.FAILED:
-                return EXIT_BAD_RUN
+            if ending in EXIT_CODES:
+                return EXIT_CODES[ending]
             following = self._next(key)
             if following is None and ending is Ending.DONE:
                 following = self._wait(key, device)
@@ -78,25 +99,65 @@ class Scorer:
     def work(self, claim: Claim) -> Ending:
         """Work on a claimed run until it ends one way or another."""
         ending = self._work(claim)
-        tell_ends(self._writer)
+        try:
+            tell_ends(self._writer)
+        except sqlite3.Error as error:
+            # A runner tells it when there is space again.
+            if not is_disk_full(error):
+                raise
         return ending
 
     def _work(self, claim: Claim) -> Ending:
+        disk = DiskWait(self._writer, claim, lambda: self._stop)
         try:
-            is_warm = self._engine is not None
-            Worker(self._writer, claim, self._load, lambda: self._stop, is_warm=is_warm).work()
-        except StopWorkError as wish:
-            release(self._writer, claim, wish.want)
+            disk.patiently(lambda: self._worker(claim, disk).work())
+        except (StopWorkError, LostClaimError) as stopped:
+            return self._let_go(claim, stopped)
+        except Exception as error:
+            ending, write = self._misfortune(claim, error)
+        else:
+            return Ending.DONE
+        try:
+            disk.patiently(write)
+        except (StopWorkError, LostClaimError) as stopped:
+            return self._let_go(claim, stopped)
+        return ending
+
+    def _worker(self, claim: Claim, disk: DiskWait) -> Worker:
+        is_warm = self._engine is not None
+        return Worker(self._writer, claim, self._load, lambda: self._stop, is_warm=is_warm, patiently=disk.patiently)
+
+    def _misfortune(self, claim: Claim, error: Exception) -> tuple[Ending, Callable[[], None]]:
+        """What became of the run, and what remains to be written about it. Raises what nobody expects."""
+        if isinstance(error, NoRoomError):
+            return Ending.NO_ROOM, lambda: wait_for_memory(self._writer, claim, str(error), is_barren=False)
+        if is_out_of_memory(error):
+            why = f"waiting for memory: {(str(error) or 'there is too little').splitlines()[0]} {HINT}"
+            return Ending.NO_ROOM, lambda: wait_for_memory(self._writer, claim, why, is_barren=True)
+        if lost := device_error(error):
+            # Every later call of this process would fail too.
+            death = Death(f"the device failed: {lost}", DEVICE)
+            return Ending.DEVICE_LOST, lambda: put_back(self._writer, claim, death)
+        if isinstance(error, SapError):
+            return Ending.FAILED, lambda: fail(self._writer, claim, str(error))
+        raise error
+
+    def _let_go(self, claim: Claim, stopped: Exception) -> Ending:
+        if isinstance(stopped, LostClaimError):
             return Ending.LET_GO
-        except LostClaimError:
-            return Ending.LET_GO
-        except SapError as error:
-            fail(self._writer, claim, str(error))
-            return Ending.FAILED
-        except MemoryError as error:
-            fail(self._writer, claim, f"{error} Free some memory and resume the run, or use --quantization nf4.")
-            return Ending.FAILED
-        return Ending.DONE
+        for _ in range(2):
+            try:
+                release(self._writer, claim)
+            except LostClaimError:
+                break
+            except sqlite3.Error as error:
+                # Without space even for that the run is found with a dead owner, when there is some.
+                if not is_disk_full(error):
+                    raise
+                give_reserve(self._writer.path)
+            else:
+                break
+        return Ending.LET_GO
 
     def _next(self, key: str) -> int | None:
         for run in unfinished_runs(self._writer.connection):
@@ -142,6 +203,7 @@ def _is_due(run: Run) -> bool:
 def main(arguments: list[str]) -> int:
     catalogue, number, log = Path(arguments[0]), int(arguments[1]), Path(arguments[2])
     os.umask(0o077)
+    guard_logs()
     os.nice(5)
     prepare_environment()
     scorer = Scorer(catalogue, log)

@@ -89,7 +89,18 @@ class Settings:
     )
     samples: int = _setting(50, "How many questions a new run's form starts with.", low=1)
     examples: int = _setting(2, "How many examples in the context a new run's form starts with.", low=0)
+    allow_network_fs: bool = _setting(
+        False,
+        "Whether a catalogue may lie on a network file system, where SQLite can lose data; from one machine at a time.",
+    )
     auto_resume: bool = _setting(False, "Whether runs that a restart of the machine interrupted go on by themselves.")
+    hang_minutes: float = _setting(
+        15.0,
+        "After how many minutes without a sign of life a scorer is ended and started again, chunks that take long "
+        "allowed for; 0 for never.",
+        low=0,
+        high=1_000_000,
+    )
     keep_warm_minutes: float = _setting(
         15.0, "How long a model stays loaded after its last run, in minutes.", low=0, high=1_000_000
     )

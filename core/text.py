@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
+from typing import Any
 
 # Not zero width joiner, non-joiner and variation selectors: scripts and emoji need them.
 _HIDDEN = (
@@ -23,6 +26,42 @@ def visible(text: str, *, multiline: bool = False) -> str:
     """
     pattern = _HIDDEN_BUT_LAYOUT if multiline else _ANY_HIDDEN
     return pattern.sub(_sign, text)
+
+
+def visible_lines(text: str) -> str:
+    """As `visible` for text of several lines, with the carriage returns that rewrite a line of progress."""
+    return "\r".join(visible(part, multiline=True) for part in text.split("\r"))
+
+
+def escaped_json(text: str) -> str:
+    """JSON text with every such character as an escape; they can only stand in its strings."""
+    return _HIDDEN_BUT_LAYOUT.sub(_escape, text)
+
+
+class GuardedStream:
+    """A text stream that lets nothing through but what `clean` makes of it."""
+
+    def __init__(self, stream: Any, clean: Callable[[str], str]) -> None:
+        self._stream = stream
+        self._clean = clean
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_logs() -> None:
+    """From now on nothing that this process writes as text can steer the terminal that its log is read in."""
+    for name in ("stdout", "stderr"):
+        setattr(sys, name, GuardedStream(getattr(sys, name), lambda text: visible(text, multiline=True)))
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
 
 
 def _sign(match: re.Match[str]) -> str:

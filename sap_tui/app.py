@@ -11,6 +11,7 @@ from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.command import Provider
+from textual.events import Event, InputEvent
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
@@ -19,7 +20,7 @@ from textual.screen import Screen
 from core.domain import RunState
 from core.errors import SapError
 from core.settings import Settings, read_config
-from core.store.db import prepare
+from core.store.db import prepare, read_only_reason
 from core.text import visible
 from sap_tui.bridge import Bridge, Snapshot, SnapshotRead
 from sap_tui.clipboard import send
@@ -27,6 +28,7 @@ from sap_tui.crash import crash_line
 from sap_tui.deletions import Deletion
 from sap_tui.keymap import Keymap, read_keymap
 from sap_tui.keys import bindings, shown_key
+from sap_tui.pace import IDLE_SECONDS, Housekeeping
 from sap_tui.palette import ValidActions
 from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
 from sap_tui.rankings import Rankings
@@ -36,7 +38,7 @@ from sap_tui.screens.outcomes import OutcomesScreen
 from sap_tui.screens.ranking import RankingScreen
 from sap_tui.text import OutputGuard
 from sap_tui.themes import DARK, DEFAULTS, THEMES
-from sap_tui.wishes import leave_wish
+from sap_tui.wishes import leave_wish, warn_of_logout
 from sap_tui.words import counted
 
 MOST_PROBLEMS_SHOWN = 3
@@ -61,7 +63,8 @@ def _run_app(catalogue: Path, screen: str, run: int | None) -> int:
     config = read_config()
     keymap = read_keymap(config)
     prepare(catalogue)
-    problems = (*config.problems, *keymap.problems)
+    reason = read_only_reason(catalogue)
+    problems = (*([str(reason)] if reason else []), *config.problems, *keymap.problems)
     app = SapApp(catalogue, config.settings, keymap=keymap, problems=problems, screen=screen, run=run)
     app.run()
     going_on = [one for one in app.snapshot.unfinished if one.want == "run"]
@@ -110,6 +113,7 @@ class SapApp(App[None]):
         self._first = (screen, run)
         self._problems = problems
         self.deletions: list[Deletion] = []
+        self.housekeeping = Housekeeping()
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
@@ -123,6 +127,8 @@ class SapApp(App[None]):
             self.show_ranking_of(run)
         self.bridge.start()
         self._say_problems()
+        self.housekeeping.start()
+        self.set_interval(IDLE_SECONDS, self.housekeeping.search_when_idle)
 
     def _say_problems(self) -> None:
         """What of config.toml was not taken over; all else of it was."""
@@ -133,8 +139,15 @@ class SapApp(App[None]):
 
     def on_unmount(self) -> None:
         self.bridge.stop()
+        self.housekeeping.end()
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, InputEvent):
+            self.housekeeping.note_input()
+        await super().on_event(event)
 
     def on_snapshot_read(self, message: SnapshotRead) -> None:
+        self.rankings.columns = message.snapshot.columns
         before, self.snapshot = self.snapshot, message.snapshot
         ended = [run for run in self.snapshot.runs if run.state.ended and before.is_unfinished(run.id)]
         for run in ended:
@@ -176,6 +189,7 @@ class SapApp(App[None]):
 
     def run_started(self, run: int) -> None:
         self.say(f"Run {run} is queued. It goes on even if you quit.")
+        self.run_worker(lambda: warn_of_logout(self), thread=True, group="logout", exit_on_error=False)
         self.switch_mode("live")
 
     def action_show_catalogue(self) -> None:

@@ -17,10 +17,12 @@ from core.jobs.launcher import ensure_runner, runner_lives
 from core.jobs.scorers import ScorerRow, idle_scorers
 from core.store import catalogue as tables
 from core.store.catalogue import Sample
-from core.store.db import open_reader
+from core.store.damage import explained
+from core.store.db import open_reader, read_only_reason
 from core.store.outcomes import OutcomeCount, outcome_counts
 from core.store.run_details import RunDetails, run_details
 from core.store.runs import recent_models, runs
+from core.store.score_columns import column_stamps
 
 RUNNER_CHECK_SECONDS = 3.0
 
@@ -49,6 +51,7 @@ class Snapshot:
     read_at: float = 0.0
     last_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], OutcomeCount] = field(default_factory=dict)
+    columns: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> list[Run]:
@@ -92,6 +95,8 @@ class Bridge:
         self._ending = False
         self._reader: sqlite3.Connection | None = None
         self._data_version = -1
+        self._file_number = 0
+        self._last_fault = self._fault_line = ""
         self._catalogue_stamp: tuple[object, ...] = ()
         self._last = Snapshot()
         self._runner_checked = 0.0
@@ -119,18 +124,35 @@ class Bridge:
             self._wake.clear()
             try:
                 self._step()
-            except (SapError, sqlite3.Error, OSError) as error:
+            except Exception as error:
+                # A damaged catalogue may hold anything, and this thread must go on.
                 self._forget()
-                self._send(replace(self._last, problem=str(error)))
+                self._send(replace(self._last, problem=self._problem(error)))
             self.polls += 1
             self._wake.wait(self.seconds)
         self._forget()
 
+    def _problem(self, error: Exception) -> str:
+        if isinstance(error, SapError | OSError):
+            return str(error)
+        # Explaining may check the whole file, which one look in many may take.
+        if self._last_fault != repr(error):
+            self._last_fault = repr(error)
+            self._fault_line = str(
+                explained(error, self._catalogue) or f"What the catalogue holds cannot be read: {error!r}."
+            )
+        return self._fault_line
+
     def _step(self) -> None:
+        if not self._catalogue.exists():
+            self._forget()
+            return self._send(Snapshot(read_at=time.time()))
+        # A restored backup is another file under the same name.
+        if self._reader is not None and self._catalogue.stat().st_ino != self._file_number:
+            self._forget()
         if self._reader is None:
-            if not self._catalogue.exists():
-                return self._send(Snapshot(read_at=time.time()))
             self._reader = open_reader(self._catalogue)
+            self._file_number = self._catalogue.stat().st_ino
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
         # While something is unfinished the clock alone changes what is shown: stalled, waiting, time left. A model that
         # stays loaded goes without a word when its process is killed.
@@ -153,6 +175,7 @@ class Bridge:
             runs=found,
             last_runs=_last_runs(found),
             outcomes=outcome_counts(reader),
+            columns=column_stamps(reader),
             models=tuple(recent_models(reader)),
             watched=watched,
             details=next((run_details(reader, run) for run in found if run.id == watched.run), RunDetails()),
@@ -176,7 +199,7 @@ class Bridge:
         work = any(run.state is RunState.RUNNING or run.want == "run" for run in self._last.unfinished)
         if work and time.monotonic() - self._runner_checked > RUNNER_CHECK_SECONDS:
             self._runner_checked = time.monotonic()
-            if not runner_lives(self._catalogue):
+            if not runner_lives(self._catalogue) and not read_only_reason(self._catalogue):
                 ensure_runner(self._catalogue)
 
     def _forget(self) -> None:

@@ -7,10 +7,13 @@ Heavy imports stand inside the commands, so that `--help` stays quick.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
+from typing import Any
 
 from core.errors import SapError
 
@@ -37,7 +40,9 @@ VERBS = {
     "judge": {"judge"},
     "settings": {"settings", "keys"},
     "serve": {"serve"},
-    "machine": {"free", "paths", "doctor"},
+    "backup": {"backup"},
+    "machine": {"free", "paths"},
+    "doctor": {"doctor"},
 }
 """The modules of sap_tui.commands, in the order of the help, with their verbs."""
 
@@ -55,27 +60,52 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
-            raise
-        _say_error(SapError("The disk is full; nothing of this was kept.", "Free some space and try again."))
-        return 1
+        return _say_fault(error, arguments)
 
 
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.umask(os.umask(0o077) | 0o077)
     parsed = build_parser(arguments).parse_args(arguments)
     from core.settings import catalogue_path
 
     parsed.catalogue_option = parsed.catalogue
     parsed.catalogue = catalogue_path(parsed.catalogue)
-    result = parsed.run(parsed)
-    sys.stdout.flush()
+    with _guarded(is_json=getattr(parsed, "json", False) or getattr(parsed, "format", "") == "json"):
+        result = parsed.run(parsed)
+        sys.stdout.flush()
+    if "core.store.db" in sys.modules:
+        from core.store.db import read_only_reason
+
+        if reason := read_only_reason(parsed.catalogue):
+            _say_error(reason)
     return int(result)
+
+
+class _Parser(argparse.ArgumentParser):
+    """What it repeats of a command line may come from a file's name."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        from core.text import visible
+
+        super()._print_message(visible(message, multiline=True), file)
+
+
+@contextmanager
+def _guarded(*, is_json: bool) -> Iterator[None]:
+    """Nothing that a command prints steers a terminal: its talk in no case, its data where that is JSON."""
+    from core.text import GuardedStream, escaped_json, visible_lines
+
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stderr(GuardedStream(sys.stderr, visible_lines)))
+        if is_json:
+            stack.enter_context(redirect_stdout(GuardedStream(sys.stdout, escaped_json)))
+        yield
 
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The command line; of all verbs, or where the arguments hold one of those alone, which starts quicker."""
-    parser = argparse.ArgumentParser(prog="sap-tui", description=DESCRIPTION, allow_abbrev=False)
+    parser = _Parser(prog="sap-tui", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--catalogue", metavar="FILE", help="the catalogue to use (also SAP_TUI_CATALOGUE)")
     parser.add_argument("--version", action="version", version=f"sap-tui {_version()}")
     parser.set_defaults(run=_open_app)
@@ -99,9 +129,26 @@ def _open_app(arguments: argparse.Namespace) -> int:
 
         arguments.task, arguments.json = None, False
         return list_catalogue(arguments)
+    # The app searches for unreachable objects when it has started; until then every search would be in vain.
+    gc.disable()
     from sap_tui.app import open_app
 
     return open_app(arguments.catalogue)
+
+
+def _say_fault(error: Exception, arguments: list[str] | None) -> int:
+    """One line for what SQLite met, and for a fault of the program one that names a log with the traceback."""
+    from core.settings import catalogue_path
+    from core.store.damage import explained
+    from sap_tui.crash import crash_line
+
+    given = sys.argv[1:] if arguments is None else arguments
+    catalogue = catalogue_path(build_parser(given).parse_args(given).catalogue)
+    if line := explained(error, catalogue):
+        _say_error(line)
+    else:
+        print(f"{crash_line(catalogue, error)}; is the catalogue sound? sap-tui doctor", file=sys.stderr)
+    return 1
 
 
 def _say_error(error: SapError) -> None:

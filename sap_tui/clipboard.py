@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import SapError
 from core.export.files import write_atomically
+from core.private_files import own_folder
 from core.settings import state_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def send(app: SapApp, text: str) -> str:
         app.copy_to_clipboard(text)
     path = state_folder(app.catalogue) / "last-copy.txt"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own_folder(path.parent)
         write_atomically(path, f"{text}\n")
     except (OSError, SapError):
         return "Sent to the clipboard."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from textual.worker import WorkerFailed
 
+from core.private_files import private_folder
 from core.settings import state_folder
 from core.text import visible
 
@@ -25,7 +26,7 @@ def crash_line(catalogue: Path, error: BaseException) -> str:
     error = error.error if isinstance(error, WorkerFailed) else error
     path = state_folder(catalogue) / "logs" / f"app-crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(redacted("".join(traceback.format_exception(error))))

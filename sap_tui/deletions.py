@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -16,54 +17,73 @@ from sap_tui.words import counted
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
 
-COMES_BACK = "\nu brings it back, for a week."
+MOST_NAMES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What to ask, and the commands that do it and undo it."""
+    """What to ask, and the commands that do it, each with the one that undoes it."""
 
     what: str
     question: Content
-    command: tuple[str, ...]
-    undo: tuple[str, ...]
+    commands: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
-def of_strategy(strategy: Strategy) -> Deletion:
-    named = (*option("task", strategy.task), "--", strategy.name)
-    question = Content.assemble(
-        "Delete ", plain(strategy.name, "bold"), " of ", plain(strategy.task, "bold"),
-        f" with its {counted(strategy.responses, 'response')}?\nRuns that scored it keep what they scored.{COMES_BACK}",
-    )  # fmt: skip
-    command = ("strategy", "delete", *named)
-    return Deletion(strategy.name, question, command, ("strategy", "restore", *named))
+def of_strategies(strategies: Sequence[Strategy]) -> Deletion:
+    """One strategy, or all that are marked."""
+    responses = counted(sum(one.responses for one in strategies), "response")
+    if len(strategies) == 1:
+        (one,) = strategies
+        what, its, it = one.name, "its", "it"
+        asked = Content.assemble(plain(one.name, "bold"), " of ", plain(one.task, "bold"))
+    else:
+        what, its, it = f"{len(strategies)} strategies", "their", "them"
+        asked = Content.assemble(f"the {len(strategies)} marked strategies ", _names(strategies))
+    kept = f"\nRuns that scored {it} keep what they scored."
+    question = Content.assemble("Delete ", asked, f" with {its} {responses}?{kept}")
+    named = [(*option("task", one.task), "--", one.name) for one in strategies]
+    return Deletion(what, question, tuple((("strategy", "delete", *n), ("strategy", "restore", *n)) for n in named))
+
+
+def _names(strategies: Sequence[Strategy]) -> Content:
+    rest = len(strategies) - MOST_NAMES
+    shown = [plain(one.name, "bold") for one in strategies[:MOST_NAMES]]
+    return Content(", ").join([*shown, *([Content(f"{rest} more")] if rest > 0 else [])])
 
 
 def of_task(task: Task, strategies: int, runs: int) -> Deletion:
     question = Content.assemble(
         "Delete the task ", plain(task.name, "bold"),
-        f" with its {counted(strategies, 'strategy')} and {counted(runs, 'run')}?{COMES_BACK}",
+        f" with its {counted(strategies, 'strategy')} and {counted(runs, 'run')}?",
     )  # fmt: skip
-    return Deletion(task.name, question, ("task", "delete", "--", task.name), ("task", "restore", "--", task.name))
+    return Deletion(task.name, question, ((("task", "delete", "--", task.name), ("task", "restore", "--", task.name)),))
 
 
 def of_run(run: Run) -> Deletion:
     number = str(run.id)
     question = Content.assemble(
         f"Delete run {number} of ", plain(run.task, "bold"), " from the list?\nIts scores stay, and other runs go on "
-        f"using them.{COMES_BACK}",
+        "using them.",
     )  # fmt: skip
-    return Deletion(f"run {number}", question, ("runs", "--delete", number), ("runs", "--restore", number))
+    return Deletion(f"run {number}", question, ((("runs", "--delete", number), ("runs", "--restore", number)),))
 
 
 async def delete(app: SapApp, deletion: Deletion) -> bool:
-    """Ask, and do it; whether it was done."""
-    if not await app.push_screen_wait(Confirm(deletion.question, "Delete")):
+    """Ask, and do it; whether all of it was done. What was done can be undone in any case."""
+    back = f"{app.keymap.shown_first('undo')} brings it back"
+    question = deletion.question + Content(f"\n{back}, for a week.")
+    if not await app.push_screen_wait(Confirm(question, "Delete")):
         return False
-    if not await command_done(app, deletion.command, f"Deleted {deletion.what}. u brings it back."):
-        return False
-    app.deletions.append(deletion)
-    return True
+    done = []
+    for command in deletion.commands:
+        if not await command_done(app, command[0]):
+            break
+        done.append(command)
+    if done:
+        app.deletions.append(replace(deletion, commands=tuple(done)))
+    if len(done) == len(deletion.commands):
+        app.say(f"Deleted {deletion.what}. {back}.")
+    return len(done) == len(deletion.commands)
 
 
 async def undo(app: SapApp) -> None:
@@ -71,16 +91,23 @@ async def undo(app: SapApp) -> None:
     if not app.deletions:
         return app.say("Nothing was deleted since the app was opened. Earlier: sap-tui task restore, strategy restore.")
     deletion = app.deletions.pop()
-    if not await command_done(app, deletion.undo, f"{deletion.what} is back."):
-        app.deletions.append(deletion)
+    # The last one first: a task goes, and comes back, with its last strategy.
+    left = list(deletion.commands)
+    while left:
+        if not await command_done(app, left[-1][1]):
+            app.deletions.append(replace(deletion, commands=tuple(left)))
+            return
+        left.pop()
+    app.say(f"{deletion.what} {'are' if len(deletion.commands) > 1 else 'is'} back.")
 
 
-async def command_done(app: SapApp, command: tuple[str, ...], said: str) -> bool:
-    """Run a command and say what came of it."""
+async def command_done(app: SapApp, command: tuple[str, ...]) -> bool:
+    """Run a command; where it fails, say why."""
     try:
         answer = await ask(app.catalogue, *command)
     except (OSError, ValueError) as error:
         app.say(f"The command cannot be started: {error}.", "error")
         return False
-    app.say(answer.problem or said, "error" if answer.code else "information")
+    if answer.code:
+        app.say(answer.problem, "error")
     return answer.code == 0

@@ -16,6 +16,7 @@ SPELLINGS = {shown.casefold(): key for key, shown in SHOWN_KEYS.items()} | {
     "esc": "escape", "return": "enter", "pgup": "pageup", "pgdn": "pagedown", "del": "delete", "ctrl+i": "tab",
     "ctrl+m": "enter", " ": "space",
 }  # fmt: skip
+KEY_FIELD = re.compile(r"\{(\w+)\}")
 DEFAULTS = {action.id: action.keys for action in ACTIONS}
 
 
@@ -37,6 +38,10 @@ class Keymap:
     def shown_first(self, action_id: str) -> str:
         """The first key of an action, for a text that tells what to press."""
         return shown_key(self.changed.get(action_id, DEFAULTS[action_id])[0])
+
+    def in_words(self, text: str) -> str:
+        """A text of the app's own in which {name_of_an_action} becomes the first key of that action."""
+        return KEY_FIELD.sub(lambda field: self.shown_first(field[1]), text)
 
     @property
     def of_textual(self) -> dict[str, str]:

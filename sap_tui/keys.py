@@ -14,7 +14,7 @@ from textual.keys import format_key
 
 Place = Literal[
     "app", "table", "text", "catalogue", "live", "ranking", "outcomes", "compare", "sample",
-    "responses", "log", "dialog", "settings",
+    "responses", "log", "dialog", "choices", "settings",
     "help",
 ]  # fmt: skip
 PLACES: dict[Place, str] = {
@@ -30,11 +30,13 @@ PLACES: dict[Place, str] = {
     "responses": "responses",
     "log": "log",
     "dialog": "forms and questions",
+    "choices": "in every choice of a form",
     "settings": "settings",
     "help": "help",
 }
 # Places of windows that lie over a screen, whose own keys do not work meanwhile.
 OVER_OTHERS: tuple[Place, ...] = ("log", "dialog", "settings", "help")
+INSIDE: dict[Place, Place] = {"log": "table", "dialog": "choices", "settings": "choices"}
 WITH_TEXTS: tuple[Place, ...] = ("compare", "sample")
 SHOWN_KEYS = {
     "question_mark": "?",
@@ -73,7 +75,7 @@ class Action:
 
 ACTIONS = (
     Action("import_file", ("i",), "Import", "Import files of responses", ("catalogue",), True),
-    Action("new_run", ("n",), "New run", "Score strategies under a model", ("catalogue", "live", "ranking"), True),
+    Action("new_run", ("n",), "Run", "Score strategies under a model", ("catalogue", "live", "ranking"), True),
     Action("show_run_ranking", ("r",), "Rank", "Show the ranking of what is chosen", ("catalogue", "live"), True),
     Action("cancel_run", ("x",), "Cancel", "End the run; what is scored is kept", ("live",), True),
     Action("pause_run", ("p",), "Pause", "Stop the run after its chunk and free the device", ("live",), True),
@@ -82,24 +84,28 @@ ACTIONS = (
     Action("free_models", ("F",), "Free", "Free the memory of models that stay loaded", ("live",)),
     Action("zoom_pane", ("z",), "Zoom", "Give the pane most of the room, or take it back", ("live",)),
     Action("scroll_pane_down", ("right_square_bracket",), "Pane down", "Scroll what stands beside the table down",
-           ("live", "responses", "outcomes")),
+           ("live", "ranking", "responses", "outcomes")),
     Action("scroll_pane_up", ("left_square_bracket",), "Pane up", "Scroll what stands beside the table up",
-           ("live", "responses", "outcomes")),
+           ("live", "ranking", "responses", "outcomes")),
     Action("follow", ("f",), "Follow", "Keep the cursor on the run at work", ("live",)),
     Action("compare", ("c",), "Compare", "Set two marked strategies side by side", ("catalogue", "ranking"), True),
     Action("next_metric", ("m",), "Metric", "By the next metric of the run", ("ranking", "outcomes"), True),
-    Action("choose_run", ("o",), "Other run", "Choose another run", ("ranking", "outcomes"), True),
-    Action("export_csv", ("E",), "Export", "Write the ranking to a CSV file", ("ranking",), True),
+    Action("choose_run", ("o",), "Runs", "Choose another run", ("ranking", "outcomes"), True),
+    Action("by_model", ("b",), "Models", "Set the task's rankings under every target model side by side, or not",
+           ("ranking",), True),
+    Action("export_csv", ("E",), "Export", "Write what is shown to a CSV file", ("ranking", "compare", "outcomes"),
+           True),
     Action("next_view", ("v", "tab"), "View", "The next view: outcomes, agreement, convergence", ("outcomes",), True),
-    Action("import_outcomes", ("i",), "Import outcomes", "Import what fine-tuning gave", ("outcomes",), True),
+    Action("import_outcomes", ("i",), "Import", "Import what fine-tuning gave", ("outcomes",), True),
     Action("mark", ("space",), "Mark", "Mark or unmark the row, on a task all its strategies",
            ("catalogue", "ranking", "responses"), True),
     Action("mark_all", ("a",), "Mark all", "Mark every row, or none if all are marked", ("catalogue",)),
-    Action("filter", ("slash",), "Filter", "Show only the rows that hold some text", ("catalogue", "live",
+    Action("filter", ("slash",), "Find", "Show only the rows that hold some text", ("catalogue", "live",
            "responses"), True),
-    Action("edit", ("e",), "Edit", "Change names and what the catalogue says", ("catalogue",), True),
+    Action("edit", ("e",), "Edit", "Change names and what the catalogue says", ("catalogue",)),
     Action("tag", ("t",), "Tag", "Set the tags of the strategy, or of all that are marked", ("catalogue",)),
-    Action("delete", ("d",), "Delete", "Delete what is under the cursor, after a question", ("catalogue", "live")),
+    Action("delete", ("d",), "Delete", "Delete what is marked or under the cursor, after a question",
+           ("catalogue", "live")),
     Action("undo", ("u",), "Undo", "Bring back what was deleted last", ("catalogue", "live")),
     Action("copy_row", ("y",), "Copy", "Send the row to the clipboard and to a file", ("catalogue", "live", "ranking",
            "outcomes")),
@@ -141,6 +147,11 @@ ACTIONS = (
     Action("scroll_help_down", ("down", "j"), "Down", "Scroll down", ("help",)),
     Action("close", ("escape",), "Close", "Leave and change nothing; in a filter, show all again", ("dialog", "log"),
            True),
+    Action("previous_choice", ("left", "h"), "Previous", "The option to the left", ("choices",)),
+    Action("next_choice", ("right", "l"), "Next", "The option to the right", ("choices",)),
+    Action("choice_above", ("up", "k"), "Above", "The option above", ("choices",)),
+    Action("choice_below", ("down", "j"), "Below", "The option below", ("choices",)),
+    Action("take_choice", ("space",), "Take", "Take or leave the option, where several can be taken", ("choices",)),
     Action("show_catalogue", ("1",), "Catalogue", "Show tasks and strategies", ("app",)),
     Action("show_live", ("2",), "Runs", "Show the runs, as they go", ("app",)),
     Action("show_ranking", ("3",), "Ranking", "Show the ranking of a run", ("app",)),
@@ -149,7 +160,7 @@ ACTIONS = (
     Action("settings", ("comma",), "Settings", "See and change the settings", ("app",)),
     Action("help", ("question_mark", "f1"), "Help", "Explain this screen, what has the focus, and its keys",
            ("app", "dialog"), True),
-    Action("command_palette", ("colon", "ctrl+p"), "Commands", "Find and run any command", ("app",), True),
+    Action("command_palette", ("colon", "ctrl+p"), "Menu", "Find and run any command", ("app",), True),
     Action("quit", ("q", "ctrl+q"), "Quit", "Leave; runs go on in the background", ("app",), True),
 )  # fmt: skip
 
@@ -162,8 +173,8 @@ def places_together() -> Iterator[tuple[Place, ...]]:
     """The places whose keys work at the same time, a screen or window first."""
     for place in PLACES:
         if place in OVER_OTHERS:
-            yield (place, "dialog", "table") if place == "log" else (place, "dialog")
-        elif place not in ("app", "table", "text"):
+            yield (place, "dialog", INSIDE[place]) if place in INSIDE else (place, "dialog")
+        elif place not in ("app", "table", "text", "choices"):
             yield place, "table", "app"
             if place in WITH_TEXTS:
                 yield place, "text", "app"

@@ -10,9 +10,8 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 
-from sap_tui.keys import Action, actions_of
+from sap_tui.keys import PLACES, Action, Place, actions_of
 from sap_tui.text import MUTED
-from sap_tui.widgets.record_table import RecordTable
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
@@ -22,29 +21,35 @@ class ValidActions(Provider):
     """The actions of the app and of the screen below the palette, without those that make no sense at the moment."""
 
     async def discover(self) -> Hits:
-        for action, owner in self._valid():
+        for place, action, owner in self._valid():
             do = partial(self.app.run_action, action.id, default_namespace=owner)
-            yield DiscoveryHit(self._shown(Content(action.description), action), do, text=action.description)
+            yield DiscoveryHit(self._shown(Content(action.description), place, action), do, text=action.description)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for action, owner in self._valid():
+        for place, action, owner in self._valid():
             text = action.description
             score = max(matcher.match(text), matcher.match(action.label))
             if score > 0:
                 do = partial(self.app.run_action, action.id, default_namespace=owner)
-                yield Hit(score, self._shown(matcher.highlight(text), action), do, text=text)
+                yield Hit(score, self._shown(matcher.highlight(text), place, action), do, text=text)
 
-    def _valid(self) -> Iterator[tuple[Action, DOMNode]]:
-        """Every action that the screen, the app or the table in focus would do now, and which of them does it."""
+    def _valid(self) -> Iterator[tuple[Place, Action, DOMNode]]:
+        """Every action that the screen, the app or what has the focus would do now, its place, and who does it."""
+        from sap_tui.screens.help import DECLARED
+
         owners: list[DOMNode] = [self.screen, self.app]
-        if isinstance(self.focused, RecordTable):
-            owners.append(self.focused)
-        for action in (*actions_of(getattr(self.screen, "PLACE", "app")), *actions_of("app"), *actions_of("table")):
-            owner = next((owner for owner in owners if hasattr(owner, f"action_{action.id}")), None)
-            if action.id != "command_palette" and owner is not None and owner.check_action(action.id, ()):
-                yield action, owner
+        places: list[Place] = [getattr(self.screen, "PLACE", "app"), "app"]
+        for kind, place in DECLARED:
+            if self.focused is not None and isinstance(self.focused, kind):
+                owners.append(self.focused)
+                places.append(place)
+        for place in dict.fromkeys(places):
+            for action in actions_of(place):
+                owner = next((owner for owner in owners if hasattr(owner, f"action_{action.id}")), None)
+                if action.id != "command_palette" and owner is not None and owner.check_action(action.id, ()):
+                    yield place, action, owner
 
-    def _shown(self, text: Content, action: Action) -> Content:
+    def _shown(self, text: Content, place: Place, action: Action) -> Content:
         app = cast("SapApp", self.app)
-        return Content.assemble(text, (f"  {' '.join(app.keymap.shown(action))}", MUTED))
+        return Content.assemble(text, f"  {' '.join(app.keymap.shown(action))}", (f"  {PLACES[place]}", MUTED))

@@ -22,12 +22,14 @@ class Rankings:
 
     def __init__(self, catalogue: Path) -> None:
         self._catalogue = catalogue
+        # Imported columns by task, as the last snapshot had them: with other values a ranking is another one.
+        self.columns: Mapping[str, tuple[int, float]] = {}
         self._known: dict[tuple[int, str | None], tuple[tuple[object, ...], RankingReport | NoRanking]] = {}
 
     def known(self, run: Run, metric: str | None = None) -> RankingReport | NoRanking | None:
         """What was computed for this run, as long as the run did not go on since."""
         progress, found = self._known.get((run.id, metric), (None, None))
-        return found if progress == progress_of(run) else None
+        return found if progress == self.stamp_of(run) else None
 
     def latest(self, run: Run, metric: str | None = None) -> RankingReport | None:
         """What was computed last, even if the run went on since."""
@@ -39,12 +41,16 @@ class Rankings:
         found = self.known(run) if run else None
         return found if isinstance(found, RankingReport) else None
 
+    def stamp_of(self, run: Run) -> tuple[object, ...]:
+        """Changes whenever the numbers of the run, or the imported columns of its task, may have changed."""
+        return *progress_of(run), self.columns.get(run.task)
+
     async def compute(self, run: Run, metric: str | None = None) -> None:
         """Have the ranking by a metric (without one, by the run's first that has scores) known."""
-        by = option("by", metric) if metric else []
+        by, stamp = option("by", metric) if metric else [], self.stamp_of(run)
         answer = await ask(self._catalogue, "rank", str(run.id), "--format", "json", *by)
         found = NoRanking(answer.problem) if answer.code else report_from_object(json.loads(answer.stdout), run)
-        self._known[run.id, metric] = (progress_of(run), found)
+        self._known[run.id, metric] = (stamp, found)
 
 
 def report_from_object(ranking: Mapping[str, Any], run: Run) -> RankingReport:

@@ -15,6 +15,7 @@ from textual.message import Message
 
 from core.errors import SapError
 from core.store.catalogue import Sample, question, response
+from core.store.damage import explained
 from core.store.db import open_reader
 from core.store.pages import ResponseQuery, ResponseRow, last_response_page, ordered_keys, response_rows
 from sap_tui.widgets.paged_rows import PAGE_ROWS
@@ -119,7 +120,7 @@ class ResponseReader:
                 self._step()
             except (SapError, sqlite3.Error, OSError) as error:
                 if getattr(error, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
-                    self._fail(str(error))
+                    self._fail(str(explained(error, self._catalogue) or error))
         if self._connection is not None:
             self._connection.close()
 

@@ -36,10 +36,14 @@ async def ask(catalogue: Path, *arguments: str) -> Answer:
 
 
 async def ask_module(module: str, *arguments: str) -> Answer:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        # A character or a length that no command line can have, or a machine that has no room for a process.
+        return Answer(1, "", f"That cannot be asked: {error}")
     try:
         stdout, stderr = await process.communicate()
     except asyncio.CancelledError:

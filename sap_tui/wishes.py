@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from core.errors import SapError
 from core.jobs.launcher import ensure_runner
+from core.lingering import WARNING, Logout, logout
+from core.store.damage import explained
 from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume
 
@@ -29,6 +31,12 @@ def leave_wish(app: SapApp, verb: str, run: int) -> None:
             change(connection, run)
         ensure_runner(app.catalogue)
     except (SapError, sqlite3.Error, OSError) as error:
-        app.call_from_thread(app.say, str(error), "warning")
+        app.call_from_thread(app.say, str(explained(error, app.catalogue) or error), "warning")
     else:
         app.call_from_thread(app.say, words.format(run))
+
+
+def warn_of_logout(app: SapApp) -> None:
+    """Called in a thread, because the machine is asked."""
+    if logout() is Logout.ENDS:
+        app.call_from_thread(app.say, WARNING, "warning")

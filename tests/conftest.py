@@ -96,5 +96,5 @@ def end_processes(catalogue: Path) -> None:
 
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if str(catalogue) in command and any(part.startswith("core.jobs") for part in command):
+        if str(catalogue) in command and any(part.startswith(("core.jobs", "core.scorer")) for part in command):
             process.kill()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core.domain import Interval
+from core.export.csv_text import csv_text
 from core.export.formats import some_names
 from core.stats.agreement import Agreement, Leader, Pair
 
@@ -131,6 +132,22 @@ def _pair_sentences(agreement: Agreement) -> Iterator[str]:
         yield f"In opposite orders (rho at most {OPPOSITE}, its interval below 0): {', '.join(opposite)}."
     for why, count in Counter(pair.why for pair in agreement.pairs if pair.why).items():
         yield f"{count} pair{'s have' if count > 1 else ' has'} no correlation: {why}."
+
+
+def agreement_csv(agreement: Agreement) -> str:
+    """The contract of `agree --format csv`: one row a pair of metrics; empty where a correlation is not defined."""
+    figures = [f"{name}{end}" for name in ("spearman", "kendall") for end in ("", "_low", "_high")]
+    columns = ("first", "second", "strategies", "questions", *figures, "why")
+    return csv_text(columns, [_cells(pair) for pair in agreement.pairs])
+
+
+def _cells(pair: Pair) -> tuple[object, ...]:
+    counts = (pair.first, pair.second, pair.strategies, pair.questions)
+    return *counts, *_ends(pair.spearman), *_ends(pair.kendall), pair.why
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, ...]:
+    return (None, None, None) if interval is None else (interval.value, interval.low, interval.high)
 
 
 def agreement_object(agreement: Agreement) -> dict[str, Any]:

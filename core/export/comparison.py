@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.domain import ContextKind, Interval, Question
+from core.export.csv_text import csv_text
 from core.metrics.base import Metric
 
 if TYPE_CHECKING:
@@ -144,6 +145,12 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
             for row in comparison.rows
         ],
     }  # fmt: skip
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """The contract of `compare --format csv`: one row a question, the largest difference first."""
+    columns = ("position", "key", "opening", "a", "b", "ahead", "tokens_a", "tokens_b")
+    return csv_text(columns, [[getattr(row, column) for column in columns] for row in comparison.rows])
 
 
 def comparison_sentence(comparison: Comparison) -> str:

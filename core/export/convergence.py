@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.domain import Interval, Run, RunState
+from core.export.csv_text import csv_text
 from core.export.formats import some_names
 from core.metrics.base import Metric
 from core.stats.convergence import Convergence
@@ -62,6 +63,16 @@ def _since(size: int, found: Convergence) -> str:
     if size == found.questions[0]:
         return f"from the first {size:,} on"
     return "only at the last step" if size == found.questions[-1] else f"since the first {size:,}"
+
+
+def convergence_csv(report: ConvergenceReport) -> str:
+    """The contract of `converge --format csv`: one row for every strategy and number of questions."""
+    found = report.convergence
+    return csv_text(("strategy", "questions", "score", "low", "high"), [
+        (name, questions, each.value, each.low, each.high)
+        for name, series in found.series.items()
+        for questions, each in zip(found.questions, series, strict=False)
+    ])  # fmt: skip
 
 
 def convergence_object(report: ConvergenceReport) -> dict[str, Any]:

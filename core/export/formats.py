@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Sequence
 
 from core.domain import RankRow
+from core.export.csv_text import csv_text
 from core.export.ranking_rows import ranking_object, table_columns, table_row
 from core.export.report import RankingReport
-from core.export.spreadsheet import guard_cell
 from core.metrics.base import Metric
 from core.text import visible
 
@@ -46,13 +44,7 @@ def ranking_json(report: RankingReport) -> str:
 
 def ranking_csv(report: RankingReport) -> str:
     """The contract of `rank --format csv`: one row a strategy, values unrounded; names shown by `visible`, guarded."""
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(table_columns(report))
-    for row in report.ranking.rows:
-        cells = table_row(row, report)
-        writer.writerow([guard_cell(visible(cell)) if isinstance(cell, str) else cell for cell in cells])
-    return target.getvalue()
+    return csv_text(table_columns(report), [table_row(row, report) for row in report.ranking.rows])
 
 
 def ranking_markdown(report: RankingReport) -> str:

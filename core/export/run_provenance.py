@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from core.domain import Run
 from core.export.document import Block, Code, Facts, Grid, Paragraph, Section
-from core.export.score_command import TEMPLATE_FILE, is_extended, more_command, score_command, shell_line
+from core.export.score_command import (
+    CHAT_TEMPLATE_FILE,
+    TEMPLATE_FILE,
+    is_extended,
+    more_command,
+    score_command,
+    shell_line,
+)
 
 if TYPE_CHECKING:
     from core.export.run_report import RunReport, StrategyFacts
@@ -136,3 +143,6 @@ def _repeat_blocks(report: RunReport) -> Iterator[Block]:
     if run.request.prompt_template:
         yield Paragraph(f"The prompt template, to be stored as {TEMPLATE_FILE}:")
         yield Code(run.request.prompt_template)
+    if run.request.chat_template:
+        yield Paragraph(f"The chat template, to be stored as {CHAT_TEMPLATE_FILE}:")
+        yield Code(run.request.chat_template)

@@ -14,11 +14,13 @@ from core.text import visible
 
 TEMPLATE_FILE = "prompt-template.jinja"
 """Where the command expects the text of the user's own prompt template."""
+CHAT_TEMPLATE_FILE = "chat-template.jinja"
+"""Where the command expects the text of the user's own chat template."""
 
 _DEFAULTS = {field.name: field.default for field in fields(RunRequest)}
 _PLAIN_OPTIONS = (
     "seed", "examples", "example_choice", "example_orders", "quantization", "device", "adapter", "system", "valid",
-    "votes", "vote_temperature", "reward_model", "small_model_run",
+    "votes", "vote_temperature", "reward_model", "small_model_run", "control_tokens",
 )  # fmt: skip
 
 
@@ -41,6 +43,7 @@ def score_command(run: Run, revision: str = "") -> list[str]:
     options += [("dtype", request.dtype)]
     options += [("template-option", f"{name}={_value(value)}") for name, value in request.template_options]
     options += [("prompt-template", TEMPLATE_FILE)] if request.prompt_template else []
+    options += [("chat-template", CHAT_TEMPLATE_FILE)] if request.chat_template else []
     flags = ["--no-answer-filter"] * (not request.answer_filter) + ["--until-decided"] * request.until_decided
     return ["sap-tui", "score", *(part for name, value in options for part in _option(name, value)), *flags]
 

@@ -96,4 +96,4 @@ def read_rows(
         yield from format_.rows(stream, wanted)
     except Unreadable as error:
         place = visible(path.name) + (f":{error.line}" if error.line else "")
-        raise InputError(f"{place}: {error.reason}", "Mend the file, or make it again.") from error
+        raise InputError(f"{place}: {error.reason}.", "Mend the file, or make it again.") from error

@@ -10,7 +10,8 @@ from core.domain import Turn
 from core.text import visible
 
 MAX_TEXT_BYTES = 16 << 20
-MAX_REASON_LENGTH = 200
+MAX_REASON_LENGTH = 120
+MAX_NAME_LENGTH = 60
 MAX_QUOTED_LENGTH = 40
 
 
@@ -45,17 +46,22 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that cannot be taken. `reason` has at most 200 characters and no control characters."""
+    """A line that cannot be taken. `reason` has at most 120 characters and no control characters."""
 
     line: int
     reason: str
 
     def message(self, path: Path) -> str:
-        return f"{visible(path.name)}:{self.line}: {self.reason}"
+        """One line of less than 200 characters, without control characters."""
+        return f"{_shortened(visible(path.name), MAX_NAME_LENGTH)}:{self.line}: {self.reason}"
 
 
 def bad_line(line: int, reason: str) -> BadLine:
-    return BadLine(line, visible(reason)[:MAX_REASON_LENGTH])
+    return BadLine(line, _shortened(visible(reason), MAX_REASON_LENGTH))
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def quoted(value: object) -> str:

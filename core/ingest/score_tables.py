@@ -83,7 +83,7 @@ def read_scores(path: Path) -> list[ScoreRow]:
 
     Raises NotFoundError, or InputError with the line: a column is missing, a cell unreadable, a score there twice.
     """
-    rows = [_score(cells) for cells in _cells(path, SCORE_COLUMNS)]
+    rows = [_score(_right(cells)) for cells in _cells(path, SCORE_COLUMNS)]
     keys = [(row.target_model, row.task, row.strategy, row.metric, row.rows, row.examples) for row in rows]
     _refuse_repeated(path, dict(zip((row.line for row in rows), keys, strict=True)), "score")
     return rows
@@ -95,25 +95,49 @@ def read_outcomes(path: Path, columns: tuple[str, ...] = OUTCOME_COLUMNS) -> lis
     Raises NotFoundError, or InputError with the line: a column is missing, an accuracy is not between 0 and 1, a
     run there twice.
     """
-    rows = [_outcome(cells) for cells in _cells(path, columns)]
-    keys = [(row.target_model, row.task, row.strategy, row.seed) for row in rows]
-    _refuse_repeated(path, dict(zip((row.line for row in rows), keys, strict=True)), "outcome")
-    return rows
+    for row in (rows := list(outcome_rows(path, columns))):
+        if isinstance(row, InputError):
+            raise row
+    return [row for row in rows if isinstance(row, OutcomeRow)]
 
 
-def _cells(path: Path, columns: tuple[str, ...]) -> Iterator[_Cells]:
-    """The rows of a file, which has one at least and all these columns."""
+def outcome_rows(path: Path, columns: tuple[str, ...] = OUTCOME_COLUMNS) -> Iterator[OutcomeRow | InputError]:
+    """What `read_outcomes` reads, with an error in the place of every line that is not right."""
+    first: dict[tuple[object, ...], int] = {}
+    for cells in _cells(path, columns):
+        try:
+            row = _outcome(_right(cells))
+            key = (row.target_model, row.task, row.strategy, row.seed)
+            if key in first:
+                raise _repeated(path, row.line, first[key], key, "outcome")
+        except InputError as error:
+            yield error
+        else:
+            first[key] = row.line
+            yield row
+
+
+def _right(cells: _Cells | InputError) -> _Cells:
+    if isinstance(cells, InputError):
+        raise cells
+    return cells
+
+
+def _cells(path: Path, columns: tuple[str, ...]) -> Iterator[_Cells | InputError]:
+    """The rows of a file, which has one at least, and what is wrong with those that lack one of these columns."""
     name = visible(path.name)
     empty = True
     with open_file(path) as stream:
         for row in read_rows(path, format_of(path), stream):
+            empty = False
             if isinstance(row, BadLine):
-                raise InputError(f"{row.message(path)}.", "Mend it; nothing was kept.")
+                yield InputError(f"{row.message(path)}.", "Mend it; nothing was kept.")
+                continue
             missing = [column for column in columns if column not in row.fields]
             if missing:
-                raise InputError(f"{name}:{row.line}: there is no column {missing[0]!r}.", f"Needed: {_list(columns)}.")
-            empty = False
-            yield _Cells(path, row)
+                yield InputError(f"{name}:{row.line}: there is no column {missing[0]!r}.", f"Needed: {_list(columns)}.")
+            else:
+                yield _Cells(path, row)
     if empty:
         raise InputError(f"{name} has no rows.", f"Needed: {_list(columns)}.")
 
@@ -155,11 +179,15 @@ def _refuse_repeated(path: Path, keys: Mapping[int, tuple[object, ...]], what: s
     first: dict[tuple[object, ...], int] = {}
     for line, key in keys.items():
         if key in first:
-            raise InputError(
-                f"{visible(path.name)}:{line}: the same {what} as in line {first[key]} ({_shown(key)}).",
-                "Leave one of them out; nothing was kept.",
-            )
+            raise _repeated(path, line, first[key], key, what)
         first[key] = line
+
+
+def _repeated(path: Path, line: int, first: int, key: tuple[object, ...], what: str) -> InputError:
+    return InputError(
+        f"{visible(path.name)}:{line}: the same {what} as in line {first} ({_shown(key)}).",
+        "Leave one of them out; nothing was kept.",
+    )
 
 
 def _shown(key: tuple[object, ...]) -> str:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from core.clock import boot_id
 from core.domain import Identity
-
-
-@functools.cache
-def boot_id() -> str:
-    """Another value after every start of the machine."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"boot-{psutil.boot_time():.0f}"
 
 
 def identity_of(pid: int) -> Identity | None:
@@ -41,16 +33,52 @@ def is_alive(identity: Identity) -> bool:
 
 def send_signal(identity: Identity, number: signal.Signals, *, group: bool = False) -> bool:
     """Signal that process (or its group, if it leads one) and no other; False when it is gone."""
-    if not is_alive(identity):
-        return False
     try:
-        if group and os.getpgid(identity.pid) == identity.pid:
+        if group and is_alive(identity) and os.getpgid(identity.pid) == identity.pid:
             os.killpg(identity.pid, number)
-        else:
-            os.kill(identity.pid, number)
+            return True
+        return _signal_one(identity, number)
     except ProcessLookupError:
         return False
+
+
+def _signal_one(identity: Identity, number: signal.Signals) -> bool:
+    """Through a handle of the process that was looked at: a pid may be given away between the look and the signal."""
+    if not hasattr(signal, "pidfd_send_signal"):
+        if is_alive(identity):
+            os.kill(identity.pid, number)
+            return True
+        return False
+    handle = os.pidfd_open(identity.pid)
+    try:
+        if not is_alive(identity):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    finally:
+        os.close(handle)
     return True
+
+
+def end_group_of(dead: Identity) -> list[int]:
+    """Kill what a dead leader left of its process group; returns the pids.
+
+    As long as one of them lives the system gives the leader's pid to nobody else; where it has, nothing is left.
+    """
+    if dead.boot != boot_id() or _start_time(dead.pid) is not None:
+        return []
+    left = [pid for pid in psutil.pids() if _group_of(pid) == dead.pid]
+    for pid in left:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return left
+
+
+def _group_of(pid: int) -> int | None:
+    """Process group of a living process; None when it is gone."""
+    try:
+        return None if _start_time(pid) is None else os.getpgid(pid)
+    except OSError:
+        return None
 
 
 def _start_time(pid: int) -> int | None:

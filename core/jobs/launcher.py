@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from core.lingering import SCOPE, Logout, logout
+from core.private_files import open_private, own_folder
 from core.settings import state_folder
 
 START_DEADLINE_SECONDS = 20.0
@@ -19,10 +22,19 @@ def ensure_runner(catalogue: Path) -> None:
     """Start a runner for this catalogue unless one lives; returns when one holds the lock."""
     if runner_lives(catalogue):
         return
-    process = start_detached("core.jobs.runner", str(catalogue), log=logs_folder(catalogue) / "runner.log")
+    log = logs_folder(catalogue) / "runner.log"
+    # The user's manager may refuse a scope; without one the runner lives until the logout.
+    for prefix in (SCOPE, ()) if logout() is Logout.SPARES_SCOPES else ((),):
+        process = start_detached("core.jobs.runner", str(catalogue), log=log, prefix=prefix)
+        if _is_up(catalogue, process):
+            return
+
+
+def _is_up(catalogue: Path, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_DEADLINE_SECONDS
-    while not runner_lives(catalogue) and process.poll() is None and time.monotonic() < deadline:
+    while not (lives := runner_lives(catalogue)) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    return lives
 
 
 def runner_lives(catalogue: Path) -> bool:
@@ -37,7 +49,7 @@ class RunnerLock:
 
     def __init__(self, catalogue: Path) -> None:
         path = logs_folder(catalogue).parent / "runner.lock"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_private(path, os.O_RDWR)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.held = True
@@ -49,17 +61,18 @@ class RunnerLock:
 
 
 def logs_folder(catalogue: Path) -> Path:
-    folder = state_folder(catalogue) / "logs"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+    return own_folder(own_folder(state_folder(catalogue)) / "logs")
 
 
-def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-    """Run a module of ours in a session of its own with its output in a file, so that no hang-up reaches it."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def start_detached(module: str, *arguments: str, log: Path, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Run a module of ours in a session of its own with its output in a file, so that no hang-up reaches it.
+
+    `prefix` is a command that runs it.
+    """
+    descriptor = open_private(log, os.O_WRONLY | os.O_APPEND)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [*prefix, sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,

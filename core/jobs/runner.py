@@ -7,24 +7,38 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from core import clock
 from core.domain import Run, RunState
-from core.jobs.claim import requeue_orphan
-from core.jobs.identity import boot_id, is_alive, send_signal
+from core.errors import SapError
+from core.host_memory import kills_for_memory
+from core.jobs.claim import LOOK_AGAIN_SECONDS, requeue_orphan
+from core.jobs.endings import death
+from core.jobs.identity import is_alive, send_signal
 from core.jobs.launcher import RunnerLock, logs_folder, start_detached
 from core.jobs.on_done import has_untold, tell_ends
 from core.jobs.scorers import living_scorers, shares_device, sweep
+from core.jobs.silence import Silence
+from core.memory_room import room_for
 from core.settings import settings_or_defaults
+from core.store.damage import explained
 from core.store.db import Writer
-from core.store.runs import unfinished_runs
+from core.store.runs import add_event, delay_start, unfinished_runs
+from core.store.space import is_disk_full
+from core.store.upkeep import daily_backups
+from core.text import guard_logs, visible
 
 POLL_SECONDS = 0.5
+FULL_DISK_POLL_SECONDS = 5.0
 IDLE_SECONDS = 10.0
-CANCEL_GRACE_SECONDS = 20.0
+# With a poll and the kill itself it is over within 20 seconds.
+CANCEL_GRACE_SECONDS = 15.0
 
 
 class Runner:
@@ -37,24 +51,38 @@ class Runner:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._exit_codes: dict[int, int] = {}
         self._devices: dict[int, str] = {}
+        self._started: dict[int, tuple[int, int]] = {}
         self._asked_to_end: dict[tuple[int, int], float] = {}
-        self._idle_since = time.monotonic()
-        self._auto_resume = settings_or_defaults().auto_resume
+        self._idle_since = clock.awake()
+        settings = settings_or_defaults()
+        self._auto_resume = settings.auto_resume
+        self._silence = Silence(60 * settings.hang_minutes)
+        self._kills_for_memory = kills_for_memory()
 
     def run(self) -> None:
         """Supervise until nothing is left to do for a while."""
         while not self._may_end():
-            self.step()
-            time.sleep(POLL_SECONDS)
+            seconds = POLL_SECONDS
+            try:
+                self.step()
+            except sqlite3.Error as error:
+                if not is_disk_full(error):
+                    raise
+                # What it wanted to write it wants to write at the next look too.
+                seconds = FULL_DISK_POLL_SECONDS
+            time.sleep(seconds)
+        self.close()
+
+    def close(self) -> None:
         self._writer.close()
 
     def _may_end(self) -> bool:
         """Let the lock go under the write lock: a run queued before is seen, one queued after starts a runner."""
-        if time.monotonic() - self._idle_since < IDLE_SECONDS:
+        if clock.awake() - self._idle_since < IDLE_SECONDS:
             return False
         with self._writer.transaction() as connection:
             if has_untold(connection) or any(_needs_runner(run) for run in unfinished_runs(connection)):
-                self._idle_since = time.monotonic()
+                self._idle_since = clock.awake()
                 return False
             self._lock.release()
         return True
@@ -68,9 +96,9 @@ class Runner:
             if run.state is RunState.RUNNING:
                 self._supervise(run)
             elif run.want == "run":
-                self._start(run)
+                self._start(run, unfinished)
         if self._children or any(_needs_runner(run) for run in unfinished):
-            self._idle_since = time.monotonic()
+            self._idle_since = clock.awake()
 
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):
@@ -79,43 +107,72 @@ class Runner:
                 del self._children[pid]
                 self._devices.pop(pid, None)
                 self._exit_codes[pid] = code
+                self._delay_if_never_begun(pid, code)
+
+    def _delay_if_never_begun(self, pid: int, code: int) -> None:
+        """A scorer that ends before it has claimed its run is not started again and again."""
+        number, attempt = self._started.pop(pid)
+        run = next((run for run in unfinished_runs(self._writer.connection) if run.id == number), None)
+        if code and run and run.state is RunState.QUEUED and run.attempt == attempt:
+            why = death(code, run.log or str(logs_folder(self._catalogue)), for_memory=False).why
+            with self._writer.transaction() as connection:
+                delay_start(connection, number, LOOK_AGAIN_SECONDS, f"waiting: {why}")
 
     def _supervise(self, run: Run) -> None:
         if run.owner is None:
             return
         if not is_alive(run.owner):
-            why = f"{_ending(self._exit_codes.get(run.owner.pid))}, its log: {run.log}"
-            rebooted = run.owner.boot != boot_id()
-            requeue_orphan(self._writer, run.id, run.owner, why, rebooted=rebooted, auto_resume=self._auto_resume)
-        elif run.want == "cancel":
+            self._bury(run)
+        elif run.want == "cancel" or (run.id, run.fence) in self._asked_to_end:
             self._end(run)
+        elif self._silence.is_too_long(self._writer.connection, run):
+            minutes = self._silence.seconds(run) / 60
+            with self._writer.transaction() as connection:
+                text = f"no sign of life for {minutes:.0f} minutes: the scorer is ended and started again"
+                add_event(connection, run.id, "warning", text)
+            self._end(run)
+
+    def _bury(self, run: Run) -> None:
+        assert run.owner is not None
+        pid, kills = run.owner.pid, kills_for_memory()
+        why = death(self._exit_codes.get(pid), run.log, for_memory=kills > self._kills_for_memory)
+        rebooted = run.owner.boot != clock.boot_id()
+        requeue_orphan(self._writer, run.id, run.owner, why, rebooted=rebooted, auto_resume=self._auto_resume)
+        # Only now: on a full disk it is tried again.
+        self._kills_for_memory = kills
+        self._exit_codes.pop(pid, None)
 
     def _end(self, run: Run) -> None:
         """Ask once, and after the grace period insist."""
         assert run.owner is not None
         asked = self._asked_to_end.get((run.id, run.fence))
         if asked is None:
-            self._asked_to_end[run.id, run.fence] = time.monotonic()
+            self._asked_to_end[run.id, run.fence] = clock.awake()
             send_signal(run.owner, signal.SIGTERM)
-        elif time.monotonic() - asked > CANCEL_GRACE_SECONDS:
+        elif clock.awake() - asked > CANCEL_GRACE_SECONDS:
             send_signal(run.owner, signal.SIGKILL, group=True)
 
-    def _start(self, run: Run) -> None:
-        if run.shown == "waiting" or self._is_busy(run.request.device):
+    def _start(self, run: Run, unfinished: Sequence[Run]) -> None:
+        if run.shown == "waiting" or self._is_busy(run.request.device, unfinished):
+            return
+        room = room_for(run.request)
+        if room and room.is_short and not room.can_never_fit:
+            with self._writer.transaction() as connection:
+                delay_start(connection, run.id, LOOK_AGAIN_SECONDS, str(room))
             return
         log = logs_folder(self._catalogue) / f"run-{run.id}-attempt-{run.attempt + 1}.log"
         child = start_detached("core.scorer", str(self._catalogue), str(run.id), str(log), log=log)
         self._children[child.pid] = child
         self._devices[child.pid] = run.request.device
+        self._started[child.pid] = (run.id, run.attempt)
 
-    def _is_busy(self, device: str) -> bool:
+    def _is_busy(self, device: str, unfinished: Sequence[Run]) -> bool:
         """One scorer a device, also one that an earlier runner started; a run in the foreground counts through itself.
 
         A scorer that is idle makes room by itself when it sees a run that it cannot take.
         """
-        connection = self._writer.connection
-        running = (run.request.device for run in unfinished_runs(connection) if run.state is RunState.RUNNING)
-        loaded = (scorer.device for scorer in living_scorers(connection))
+        running = (run.request.device for run in unfinished if run.state is RunState.RUNNING)
+        loaded = (scorer.device for scorer in living_scorers(self._writer.connection))
         return any(shares_device(device, other) for other in (*self._devices.values(), *running, *loaded))
 
 
@@ -123,21 +180,20 @@ def _needs_runner(run: Run) -> bool:
     return run.state is RunState.RUNNING or run.want == "run"
 
 
-def _ending(code: int | None) -> str:
-    if code is None:
-        return "the scorer is gone"
-    if code < 0:
-        return f"the scorer was ended by {signal.Signals(-code).name}"
-    return f"the scorer ended with code {code}"
-
-
 def main(arguments: list[str]) -> int:
     catalogue = Path(arguments[0])
     os.umask(0o077)
+    guard_logs()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     lock = RunnerLock(catalogue)
-    if lock.held:
-        Runner(catalogue, lock).run()
+    if not lock.held:
+        return 0
+    try:
+        with daily_backups(catalogue):
+            Runner(catalogue, lock).run()
+    except (SapError, sqlite3.Error) as error:
+        print(visible(str(explained(error, catalogue) or error)), file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from dataclasses import dataclass, replace
 
+from core import clock
 from core.domain import Identity, RunRequest, ScoreSpec
-from core.jobs.identity import is_alive, own_identity
+from core.jobs.identity import end_group_of, is_alive, own_identity
 from core.store.db import Writer
 from core.store.runs import known_spec
 
@@ -21,7 +21,7 @@ _IS_ROW = "host = ? AND boot = ? AND pid = ? AND pid_start = ?"
 
 @dataclass(frozen=True, slots=True)
 class ScorerRow:
-    """A scorer with its `sharing_key`; `idle_since` and `free_at`, in seconds since 1970, are None while it works."""
+    """A scorer with its `sharing_key`; `idle_since` and `free_at`, as `clock.since_boot`, are None while it works."""
 
     identity: Identity
     device: str
@@ -88,7 +88,7 @@ def sweep(writer: Writer) -> None:
 
 def turn_idle(writer: Writer, seconds: float) -> None:
     """Say that this process keeps its model for so long and that others may ask it to end."""
-    now = time.time()
+    now = clock.since_boot()
     with writer.transaction() as connection:
         connection.execute(
             f"UPDATE scorers SET idle_since = ?, free_at = ? WHERE {_IS_ROW}",
@@ -132,8 +132,10 @@ def _rows(reader: sqlite3.Connection) -> list[ScorerRow]:
 
 
 def _sweep(connection: sqlite3.Connection) -> None:
+    """What is left of a dead scorer's process group holds memory that nobody else would free: it is ended too."""
     for row in _rows(connection):
         if not is_alive(row.identity):
+            end_group_of(row.identity)
             connection.execute(f"DELETE FROM scorers WHERE {_IS_ROW}", _columns(row.identity))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 from core.judging.directions import Direction
 from core.judging.judgement import Judgement, MetricJudgement, picks
@@ -41,6 +42,40 @@ def judgement_object(
     }
 
 
+def judgement_rows(judgement: Judgement) -> tuple[list[str], list[tuple[object, ...]]]:
+    """The contract of `judge --format csv`: one row a metric, figures with their intervals; accuracies as fractions."""
+    names = list(dict.fromkeys(name for judged in judgement.metrics.values() for name in judged.figures))
+    columns = ["metric", "direction", "pairs", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    return columns, [
+        (metric, judged.direction.better, judged.pairs, *(part for name in names for part in _parts(judged, name)))
+        for metric, judged in judgement.metrics.items()
+    ]
+
+
+def _parts(judged: MetricJudgement, name: str) -> tuple[float | None, ...]:
+    figure = judged.figures.get(name)
+    return (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
+
+
+def points_rows(pairs: Pairs, directions: Mapping[str, Direction]) -> tuple[list[str], list[tuple[object, ...]]]:
+    """The contract of `judge --points --format csv`: one row for every model, task, metric and strategy."""
+    columns = ["target_model", "task", "metric", "direction", "strategy", "score", "outcome", "picked"]
+    return columns, [row for pair in pairs.pairs for row in _point_rows(pair, pairs.metrics, directions)]
+
+
+def _point_rows(
+    pair: Pair, metrics: Sequence[str], directions: Mapping[str, Direction]
+) -> Iterator[tuple[object, ...]]:
+    outcomes = dict(zip(pair.strategies, pair.outcomes.tolist(), strict=True))
+    for name in metrics:
+        if name in pair.scores:
+            points = _points(pair, name, directions[name])
+            scores, picked = points["scores"], points["picks"] or ()
+            for strategy, score in scores.items():
+                head = (pair.target_model, pair.task, name, directions[name].better)
+                yield *head, strategy, score, outcomes[strategy], int(strategy in picked)
+
+
 def points_object(pairs: Pairs, directions: Mapping[str, Direction]) -> list[dict[str, object]]:
     """What each pair is judged by: outcomes by strategy, and by metric the scores (mean over ranges) and the picks."""
     return [
@@ -54,7 +89,7 @@ def points_object(pairs: Pairs, directions: Mapping[str, Direction]) -> list[dic
     ]
 
 
-def _points(pair: Pair, metric: str, direction: Direction) -> dict[str, object]:
+def _points(pair: Pair, metric: str, direction: Direction) -> dict[str, Any]:
     means = pair.scores[metric].mean(axis=0).tolist()
     return {
         "scores": {name: mean for name, mean in zip(pair.strategies, means, strict=True) if isfinite(mean)},

@@ -73,12 +73,6 @@ def metric(metric_id: str) -> Metric:
     return found[metric_id]
 
 
-def metrics_for_any_run() -> tuple[str, ...]:
-    """Metrics that need nothing beside the model to be named: no trusted pairs, no rewards, no small model."""
-    to_be_named = {Input.VALID_NLL, Input.REWARD, Input.SMALL_MODEL_NLL}
-    return tuple(each.id for each in all_metrics().values() if to_be_named.isdisjoint(each.inputs))
-
-
 def default_metrics() -> tuple[str, ...]:
     """The metrics of a run that names none."""
     return DEFAULTS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.domain import RankRow
 from core.errors import SapError
 from core.metrics.base import Input
-from core.models import read_json
+from core.model_files import read_json
 from core.rank.arrays import Gathered
 from core.rank.compared import Compared, response_digests_of
 from core.rank.families import model_families, share_family

@@ -19,7 +19,7 @@ from core.stats import cautions
 from core.stats.ranking import available_metrics, rank_strategies
 from core.stats.sequential import Look
 from core.store.runs import last_run, run_by_id
-from core.store.scores import redone_notes, sample_errors
+from core.store.scores import engine_notes, sample_errors
 
 
 def ranking_report(
@@ -45,7 +45,7 @@ def ranking_report(
         missing += _not_for_looks(run, looks)
     ranking = replace(ranking, rows=with_controls(ranking.rows, gathered))
     shown = tuple(metric for metric in metrics if any(metric.id in row.scores for row in ranking.rows))
-    more = (*_cautions(gathered, ranking, shown), *missing, *_reasons(reader, run), *redone_notes(reader, run.id))
+    more = (*_cautions(gathered, ranking, shown), *missing, *_reasons(reader, run), *engine_notes(reader, run.id))
     return RankingReport(
         run=run.id,
         task=run.task,

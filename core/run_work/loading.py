@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 
 from core.domain import Run, RunRequest
+from core.memory_room import check_room
 from core.models import is_stand_in
 from core.scoring.protocol import Encoder, Engine, EngineSettings, RewardModel
 
 
 def load(run: Run, on_phase: Callable[[str], None]) -> Engine:
-    """Load the run's target model. Raises RunError when it cannot be used, MemoryError when it does not fit."""
+    """Load the run's target model. Raises RunError when it can never be used, MemoryError when it does not fit now."""
+    check_room(run.request)
     if is_stand_in(run.request.path):
         from core.scoring.fake import FakeEngine
 
@@ -37,7 +39,7 @@ def engine_settings(request: RunRequest) -> EngineSettings:
     return EngineSettings(
         path=request.path, device=request.device, dtype=request.dtype, quantization=request.quantization,
         adapter=request.adapter, system=request.system, template_options=request.template_options,
-        control_tokens=request.control_tokens,
+        control_tokens=request.control_tokens, chat_template=request.chat_template,
     )  # fmt: skip
 
 

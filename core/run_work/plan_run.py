@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from core.domain import ContextKind, Response, RunRequest
+from core.domain import ContextKind, Question, Response, RunRequest
 from core.errors import SapError
 from core.jobs.claim import Claim, update_claimed
 from core.metrics.base import Input
@@ -26,7 +26,7 @@ from core.scoring.plan import GroupSize, pack
 from core.scoring.prompts import context_digest
 from core.stats.look_sizes import look_sizes
 from core.store.db import Writer
-from core.store.runs import add_event
+from core.store.runs import add_event, run_by_id
 from core.store.scores import existing_pairs
 
 
@@ -66,11 +66,15 @@ class PlannedChunk:
 
 @dataclass(slots=True)
 class Plan:
-    """All items of a run in their order and the groups to compute. `longest` counts a context with its response."""
+    """All items of a run in their order and the groups to compute. `longest` counts a context with its response.
+
+    `with_control_tokens` are the strategies and questions of samples to score whose texts hold a control token.
+    """
 
     items: list[PlannedItem] = field(default_factory=list)
     groups: list[PlannedGroup] = field(default_factory=list)
     longest: int = 0
+    with_control_tokens: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def tokens(self) -> int:
@@ -142,7 +146,14 @@ class Planner:
             context = context_digest(turns)
             missing = self._add_items(responses, kind, context)
             if missing:
+                self._note_control_tokens(samples.question, missing)
                 self._place(missing, len(self._ids.context(context, turns)))
+
+    def _note_control_tokens(self, question: Question, missing: list[tuple[PlannedItem, str]]) -> None:
+        asked = self._ids.holds_control_token(turn.content for turn in question.turns)
+        self.plan.with_control_tokens |= {
+            (item.strategy, item.question) for item, text in missing if asked or self._ids.holds_control_token([text])
+        }
 
     def _fail(self, responses: Sequence[Response], kind: ContextKind, why: str) -> None:
         self.plan.items += (
@@ -245,6 +256,15 @@ def store_plan(writer: Writer, claim: Claim, plan: Plan, budget: int) -> None:
         left = plan.count("planned")
         text = f"plan: {left} to score in {len(chunks)} chunks, {reused} scored already, {failed} cannot be scored"
         add_event(connection, claim.run, "info", text)
+        if plan.with_control_tokens:
+            how = run_by_id(connection, claim.run).request.control_tokens
+            add_event(connection, claim.run, "warning", control_token_words(len(plan.with_control_tokens), how))
+
+
+def control_token_words(samples: int, control_tokens: str) -> str:
+    """What becomes of control tokens in the data, for a person."""
+    fate = "they stay ordinary text" if control_tokens == "as_text" else "they are taken as control tokens"
+    return f"samples whose question or response holds a control token of the model: {samples:,}; {fate}"
 
 
 def _rows(run: int, plan: Plan) -> Iterator[tuple[object, ...]]:

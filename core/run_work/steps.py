@@ -21,11 +21,16 @@ COMMIT_SECONDS = 0.5
 Result = TypeVar("Result")
 
 
+def at_once(write: Callable[[], None]) -> None:
+    write()
+
+
 @dataclass(frozen=True, slots=True)
 class RunWork:
     """A claimed run with what its steps need. `engine` loads the target model when it is first called.
 
-    `on_step` is to be called from time to time; what it raises ends the work.
+    `on_step` is to be called from time to time; what it raises ends the work. `patiently` repeats a write until the
+    disk has space for it.
     """
 
     writer: Writer
@@ -33,6 +38,7 @@ class RunWork:
     run: Run
     engine: Callable[[], Engine]
     on_step: Callable[[], None]
+    patiently: Callable[[Callable[[], None]], None] = at_once
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -71,12 +77,15 @@ class BatchStore(Generic[Result]):
             self.commit()
 
     def commit(self) -> None:
-        if not self._open:
-            return
-        with self._work.writer.transaction() as connection:
+        """Keeps the results in memory while the disk is full. Raises StopWorkError for a user's wish meanwhile."""
+        if self._open:
+            self._work.patiently(self._commit)
             self._done += len(self._open)
-            update_claimed(connection, self._work.claim, phase_done=self._done, barren=0)
+            self._open = []
+            self._committed = time.monotonic()
+
+    def _commit(self) -> None:
+        with self._work.writer.transaction() as connection:
+            update_claimed(connection, self._work.claim, phase_done=self._done + len(self._open), barren=0, why="")
             self._store(connection, self._open)
             add_speed(connection, self._work.run.id)
-        self._open = []
-        self._committed = time.monotonic()

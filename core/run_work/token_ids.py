@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from core.domain import ContextKind, Turn, response_digest
 from core.errors import RunError
@@ -28,6 +28,11 @@ class TokenIds:
     @property
     def max_context_tokens(self) -> int:
         return self._encoder().max_context_tokens
+
+    def holds_control_token(self, texts: Iterable[str]) -> bool:
+        """Whether one of the texts holds what the tokenizer could take for a control token."""
+        control_tokens = self._encoder().control_tokens
+        return any(token in text for text in texts for token in control_tokens)
 
     def known(self, digest: bytes) -> tuple[int, ...] | None:
         ids = self._known.get(digest)

@@ -10,6 +10,7 @@ from core.errors import RunError
 from core.jobs.claim import Claim, StopWorkError, beat, finish, update_claimed
 from core.metrics.base import Input
 from core.metrics.registry import contexts_needed, inputs_needed
+from core.models import check_unchanged
 from core.run_work.loading import load_encoder
 from core.run_work.plan_run import make_plan, store_plan
 from core.run_work.pool import NO_EXAMPLES
@@ -18,7 +19,7 @@ from core.run_work.rewards import store_rewards
 from core.run_work.samples import Contexts, scope_of
 from core.run_work.score_run import ChunkScorer, open_chunks
 from core.run_work.stages import look
-from core.run_work.steps import RunWork
+from core.run_work.steps import RunWork, at_once
 from core.run_work.texts import check_answers, store_token_ends
 from core.run_work.token_ids import PlannedIds, TokenIds
 from core.run_work.usefulness import most_useful_first
@@ -27,8 +28,8 @@ from core.scoring.protocol import Encoder, Engine
 from core.stats.look_sizes import look_sizes
 from core.store.catalogue import question, task_by_name
 from core.store.db import Writer
-from core.store.runs import add_event, run_by_id
-from core.store.scores import redone_notes
+from core.store.runs import add_event, run_by_id, spec_by_id
+from core.store.scores import engine_notes
 
 BEAT_SECONDS = 2.0
 
@@ -44,19 +45,22 @@ class Worker:
         stopping: Callable[[], bool],
         *,
         is_warm: bool = False,
+        patiently: Callable[[Callable[[], None]], None] = at_once,
     ) -> None:
         self._writer = writer
         self._claim = claim
         self._load = load
         self._stopping = stopping
         self._is_warm = is_warm
+        self._patiently = patiently
+        self._scorer: ChunkScorer | None = None
         self._engine: Engine | None = None
         self._tokenizer: Encoder | None = None
         self._last_beat = 0.0
         self._run = run_by_id(writer.connection, claim.run)
         self._scope = scope_of(writer.connection, claim.run, self._run.request.valid)
         self._ids = TokenIds(self._loaded)
-        self._steps = RunWork(writer, claim, self._run, self._loaded, self._beat_now_and_then)
+        self._steps = RunWork(writer, claim, self._run, self._loaded, self._beat_now_and_then, patiently)
         task = task_by_name(writer.connection, self._run.task).id
         self._own_answer = own_answers(writer.connection, self._run.spec, task, self._run.weights_digest)
 
@@ -78,7 +82,7 @@ class Worker:
         self._score(ids)
         store_token_ends(self._steps, ids, self._encoder)
         self._refuse_empty_result()
-        finish(self._writer, self._claim, redone_notes(self._writer.connection, self._run.id))
+        finish(self._writer, self._claim, engine_notes(self._writer.connection, self._run.id))
 
     def _contexts(self, needed: frozenset[Input]) -> Contexts:
         request = self._run.request
@@ -103,6 +107,8 @@ class Worker:
         if self._engine is None:
             if not self._is_warm:
                 beat(self._writer, self._claim, phase="loading", phase_done=0, phase_total=0)
+                request, spec = self._run.request, spec_by_id(self._writer.connection, self._run.spec)
+                check_unchanged(request.path, request.adapter, spec)
             self._engine = self._load(self._run, lambda _: self._beat_now_and_then())
             with self._writer.transaction() as connection:
                 update_claimed(connection, self._claim, device=self._engine.device, engine=self._engine.tier)
@@ -143,11 +149,14 @@ class Worker:
         for stage in self._stages():
             chunks = open_chunks(self._writer.connection, self._run.id).get(stage)
             if chunks:
-                engine = self._loaded()
+                scorer = self._scorer = self._scorer or self._chunk_scorer(ids)
                 beat(self._writer, self._claim, phase="scoring")
-                ChunkScorer(self._writer, self._claim, engine, ids, self._stopping).score(chunks)
+                scorer.score(chunks)
             if self._run.request.until_decided and look(self._writer, self._claim, self._run):
                 return
+
+    def _chunk_scorer(self, ids: PlannedIds) -> ChunkScorer:
+        return ChunkScorer(self._writer, self._claim, self._loaded(), ids, self._stopping, self._patiently)
 
     def _stages(self) -> range:
         """One, or as many as there are looks at a run that ends when it is decided."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,18 +31,29 @@ DISSENTING = 5
 class Faults:
     """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them.
 
+    A response ends the process by exit code 75, SIGSEGV or SIGKILL, by an error of the device, or hangs it for good.
     `memory_tokens` are what memory suffices for in one forward pass: a larger one halves the token budget.
-    `reward_shift` is added to every reward, which otherwise lies between 0 and 1.
+    `memory_taken` is a file: while it is there the model finds no memory. With `helper` the process has a child, told
+    in the notes. `load_s` and `answer_s` are spent without a sign of life. `reward_shift` is added to every reward,
+    which otherwise lies between 0 and 1.
     """
 
     delay_s: float = 0.0
     exit_75_at_group: int = 0
     exit_75_on: tuple[str, ...] = ()
+    crash_on: tuple[str, ...] = ()
+    kill_on: tuple[str, ...] = ()
+    device_error_on: tuple[str, ...] = ()
+    hang_on: tuple[str, ...] = ()
     nonfinite: tuple[str, ...] = ()
     out_of_memory: tuple[str, ...] = ()
     max_context_tokens: int = 1 << 20
     token_budget: int = 500
     memory_tokens: int = 1 << 20
+    memory_taken: str = ""
+    helper: bool = False
+    load_s: float = 0.0
+    answer_s: float = 0.0
     reward_shift: float = 0.0
 
     @staticmethod
@@ -61,6 +74,11 @@ class FakeEngine:
     def __init__(self, faults: Faults | None = None) -> None:
         self._faults = Faults.from_environment() if faults is None else faults
         self._groups = 0
+        if self._faults.memory_taken and os.path.exists(self._faults.memory_taken):
+            raise MemoryError("The stand-in does not fit into the free memory.")
+        time.sleep(self._faults.load_s)
+        if self._faults.helper:
+            self.notes = (f"helper {subprocess.Popen(['sleep', '600']).pid}",)
         self._token_budget = self._faults.token_budget
 
     @property
@@ -77,6 +95,10 @@ class FakeEngine:
     @property
     def versions(self) -> dict[str, str]:
         return {"fake": "1"}
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        return ("<|fake|>",)
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         return tuple(canonical_turns(tuple(turns)).encode())
@@ -121,7 +143,7 @@ class FakeEngine:
             for index, (context, seed) in enumerate(zip(contexts, seeds, strict=True))
         ]
         for start in range(0, len(answers), ANSWERS_AT_ONCE):
-            time.sleep(self._faults.delay_s)
+            time.sleep(self._faults.delay_s + self._faults.answer_s)
             if on_step is not None:
                 on_step()
             on_answers(answers[start : start + ANSWERS_AT_ONCE])
@@ -137,9 +159,21 @@ class FakeEngine:
         return 1 << 20
 
     def _fail_process(self, group: ScoringGroup) -> None:
-        cursed = any(_holds(response, self._faults.exit_75_on) for response in group.responses)
-        if cursed or self._groups == self._faults.exit_75_at_group:
+        def holds(texts: tuple[str, ...]) -> bool:
+            return any(_holds(response, texts) for response in group.responses)
+
+        if holds(self._faults.exit_75_on) or self._groups == self._faults.exit_75_at_group:
             os._exit(EXIT_TEMPORARY)
+        if holds(self._faults.crash_on):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if holds(self._faults.kill_on):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if holds(self._faults.device_error_on):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nAsked for by the test.")
+        if holds(self._faults.hang_on):
+            # No handler of Python's runs meanwhile, as in a driver that does not come back.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            time.sleep(3600)
 
     def _score_one(
         self, context: tuple[int, ...], response: tuple[int, ...], detail: bool

@@ -10,13 +10,23 @@ from typing import Protocol
 from core.domain import SampleError, TokenScores, Turn
 from core.errors import UsageError
 
+WITHOUT_TEMPLATE = (
+    "The model has no chat template: its contexts are the question's text and a line break."
+    " Give it one with --chat-template FILE if it was trained with one."
+)
+
+
+TOO_LARGE = "out_of_memory"
+"""The code of a sample that memory does not suffice for, alone as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How to load a target model.
 
     `device` is auto, cpu, cuda:N or cuda (spread over all GPUs); `dtype` float32, bfloat16 or float16;
-    `tier` is auto, or the one way of computing to use (for benchmarks and tests).
+    `tier` is auto, or the one way of computing to use (for benchmarks and tests). `chat_template` is the text of one
+    that stands in for the model's own.
     """
 
     path: str
@@ -27,6 +37,7 @@ class EngineSettings:
     system: str | None = None
     template_options: tuple[tuple[str, str | bool | int | float], ...] = ()
     control_tokens: str = "as_text"
+    chat_template: str = ""
     tier: str = "auto"
 
 
@@ -74,6 +85,11 @@ class Encoder(Protocol):
     @property
     def max_context_tokens(self) -> int:
         """Tokens that context and response together may have."""
+        ...
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """What a text may hold that the tokenizer would take for a control token of the model."""
         ...
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:

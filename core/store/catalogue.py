@@ -40,7 +40,8 @@ def task_by_name(reader: sqlite3.Connection, name: str) -> Task:
     row = reader.execute(f"{_TASKS} AND t.name = ?", (name,)).fetchone()
     if row is None:
         names = (row["name"] for row in reader.execute("SELECT name FROM tasks WHERE deleted_at IS NULL"))
-        raise _not_found(f"There is no task {name!r}.", name, names, "Import a file first: sap-tui import FILE --task")
+        hint = "Import a file first: sap-tui import FILE --task NAME"
+        raise _not_found(f"There is no task {name!r}.", name, names, hint)
     return Task(**row)
 
 

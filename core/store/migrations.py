@@ -6,20 +6,33 @@ import sqlite3
 
 from sqlite_utils import Database, Migrations
 
+from core.store.backups import UnsoundError
+
 migrations = Migrations("sap_tui")
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Apply all steps that the catalogue lacks and mark it with the schema number, wholly or not at all."""
+    """Apply all steps that the catalogue lacks, check it, and mark it with the schema number: wholly or not at all.
+
+    Raises UnsoundError when SQLite's checks fail afterwards.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrations.apply(Database(connection))
         connection.execute(f"PRAGMA user_version={version:d}")
+        _check(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if verdict != "ok" or broken:
+        raise UnsoundError(str(verdict) if verdict != "ok" else f"a row of {broken[0]} belongs to nothing")
 
 
 def _run(db: Database, script: str) -> None:
@@ -195,5 +208,38 @@ CREATE TABLE run_speeds (
 ALTER TABLE runs ADD COLUMN told_end REAL;
 UPDATE runs SET told_end = ended_at;
 ALTER TABLE chunks ADD COLUMN stage INTEGER NOT NULL DEFAULT 0
+""",
+    )
+
+
+@migrations()
+def m006_indexes(db: Database) -> None:
+    # Without an index on the columns that refer to it, deleting a row looks through whole tables.
+    _run(
+        db,
+        """
+CREATE INDEX runs_by_task ON runs (task);
+CREATE INDEX runs_by_spec ON runs (spec);
+CREATE INDEX runs_by_target ON runs (target);
+CREATE INDEX run_strategies_by_strategy ON run_strategies (strategy);
+CREATE INDEX run_questions_by_question ON run_questions (question);
+CREATE INDEX imported_predictions_by_question ON imported_predictions (question);
+CREATE INDEX outcomes_by_strategy ON outcomes (strategy);
+CREATE INDEX column_values_by_strategy ON column_values (strategy);
+CREATE INDEX column_values_by_question ON column_values (question)
+""",
+    )
+
+
+@migrations()
+def m007_faults(db: Database) -> None:
+    # Signs of life and waiting times are from now on seconds since the machine started, those of old rows are not.
+    _run(
+        db,
+        """
+ALTER TABLE chunks ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run_items ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN not_before_boot TEXT NOT NULL DEFAULT '';
+UPDATE runs SET beat_at = NULL, not_before = 0
 """,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from core.text import visible
 
 if TYPE_CHECKING:
     from core.ingest.score_tables import OutcomeRow
+
+_SAME = "task = ? AND model = ? AND strategy = ? AND seed = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,49 @@ class OutcomesReport:
     other_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class OutcomesPreview:
+    """What an import of outcomes would do: what each strategy gave under each model, and what is wrong with which line.
+
+    `outcomes` has target model, strategy and accuracies (0 to 1); `replaced` and `other_rows` as in OutcomesReport.
+    """
+
+    outcomes: tuple[tuple[str, str, tuple[float, ...]], ...]
+    replaced: int
+    other_rows: int
+    problems: tuple[str, ...]
+
+
+def preview_outcomes(reader: sqlite3.Connection, path: Path, *, task: str, model: str | None = None) -> OutcomesPreview:
+    """What `import_outcomes` would keep of a file, and every line for which it would keep nothing.
+
+    Raises NotFoundError, UsageError or InputError where no line of the file can be taken.
+    """
+    from core.ingest.score_tables import OutcomeRow, outcome_rows
+
+    found = task_by_name(reader, task)
+    read = list(outcome_rows(path, columns=("strategy", "accuracy")))
+    rows = [row for row in read if isinstance(row, OutcomeRow)]
+    chosen = _chosen(path, rows, found, model) if rows else []
+    keys = {strategy.name: strategy.id for strategy in strategies(reader, found.name)}
+    unknown = {row.line for row in chosen if row.strategy not in keys}
+    problems = [
+        str(_unknown(path, found, each, keys) if isinstance(each, OutcomeRow) else each)
+        for each in read
+        if isinstance(each, InputError) or each.line in unknown
+    ]
+    accuracies: dict[tuple[str, str], list[float]] = {}
+    replaced = 0
+    for row in chosen:
+        if row.strategy in keys:
+            under = row.target_model or str(model)
+            accuracies.setdefault((under, row.strategy), []).append(row.accuracy)
+            values = (found.id, under, keys[row.strategy], row.seed)
+            replaced += reader.execute(f"SELECT count(*) FROM outcomes WHERE {_SAME}", values).fetchone()[0]
+    kept = tuple((under, name, tuple(values)) for (under, name), values in accuracies.items())
+    return OutcomesPreview(kept, replaced, len(rows) - len(chosen), tuple(problems))
+
+
 def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None = None) -> OutcomesReport:
     """Store a file's outcomes (strategy, seed, accuracy); those of the same model, strategy and seed are replaced.
 
@@ -60,15 +105,9 @@ def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None 
     from core.ingest.score_tables import read_outcomes
 
     rows = read_outcomes(path, columns=("strategy", "accuracy"))
-    if model is None and any(row.target_model is None for row in rows):
-        raise UsageError(f"{visible(path.name)} has no column target_model.", "Name the model: --model NAME")
     with writer.transaction() as connection:
         found = task_by_name(connection, task)
-        chosen = [row for row in rows if row.task in (None, found.name) and row.target_model in (None, model)]
-        if model is None:
-            chosen = [row for row in rows if row.task in (None, found.name)]
-        if not chosen:
-            raise _nothing_chosen(path, rows, task, model)
+        chosen = _chosen(path, rows, found, model)
         keys = _strategy_keys(connection, path, found, chosen)
         replaced = 0
         for row in chosen:
@@ -105,29 +144,42 @@ def outcome_counts(reader: sqlite3.Connection) -> dict[tuple[str, str], OutcomeC
     return {(row[0], row[1]): OutcomeCount(row[2], row[3]) for row in rows}
 
 
+def _chosen(path: Path, rows: Sequence[OutcomeRow], task: Task, model: str | None) -> list[OutcomeRow]:
+    """The rows of this task and model. Raises UsageError without any model, InputError where there is no such row."""
+    if model is None and any(row.target_model is None for row in rows):
+        raise UsageError(f"{visible(path.name)} has no column target_model.", "Name the model: --model NAME")
+    of_task = [row for row in rows if row.task in (None, task.name)]
+    chosen = [row for row in of_task if model is None or row.target_model in (None, model)]
+    if not chosen:
+        raise _nothing_chosen(path, rows, task.name, model)
+    return chosen
+
+
 def _strategy_keys(
     connection: sqlite3.Connection, path: Path, task: Task, rows: Sequence[OutcomeRow]
 ) -> dict[str, int]:
     keys = {strategy.name: strategy.id for strategy in strategies(connection, task.name)}
     for row in rows:
         if row.strategy not in keys:
-            near = difflib.get_close_matches(row.strategy, list(keys), n=2)
-            raise InputError(
-                f"{visible(path.name)}:{row.line}: the task {visible(task.name)!r} has no strategy "
-                f"{visible(row.strategy)!r}; nothing was kept.",
-                f"Did you mean {' or '.join(repr(visible(name)) for name in near)}?"
-                if near
-                else "Import its responses first, or leave out the row.",
-            )
+            raise _unknown(path, task, row, keys)
     return keys
+
+
+def _unknown(path: Path, task: Task, row: OutcomeRow, keys: Mapping[str, int]) -> InputError:
+    near = difflib.get_close_matches(row.strategy, list(keys), n=2)
+    return InputError(
+        f"{visible(path.name)}:{row.line}: the task {visible(task.name)!r} has no strategy "
+        f"{visible(row.strategy)!r}; nothing was kept.",
+        f"Did you mean {' or '.join(repr(visible(name)) for name in near)}?"
+        if near
+        else "Import its responses first, or leave out the row.",
+    )
 
 
 def _store(connection: sqlite3.Connection, task: int, model: str, strategy: int, row: OutcomeRow, path: Path) -> bool:
     """Whether an earlier outcome was replaced."""
     key = (task, model, strategy, row.seed)
-    replaced = connection.execute(
-        "DELETE FROM outcomes WHERE task = ? AND model = ? AND strategy = ? AND seed = ?", key
-    ).rowcount
+    replaced = connection.execute(f"DELETE FROM outcomes WHERE {_SAME}", key).rowcount
     connection.execute(
         "INSERT INTO outcomes (task, model, strategy, seed, accuracy, source, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*key, row.accuracy, visible(str(path.absolute())), time.time()),

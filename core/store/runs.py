@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from core import clock
 from core.domain import Event, Identity, Run, RunRequest, RunState, ScoreSpec, Target
 from core.errors import NotFoundError, SapError, UsageError
 
@@ -14,6 +18,8 @@ STALLED_SECONDS = 60.0
 STALLED_CHUNKS = 10
 FIRST_CHUNK_SECONDS = 900.0
 INTERRUPTED = "interrupted"
+DISK_FULL = "disk full"
+FULL_BYTES = 1 << 20
 
 _SELECT = """
 SELECT runs.*, tasks.name AS task_name, targets.name AS model_name, specs.weights_digest AS weights,
@@ -191,6 +197,14 @@ def wish_pause(connection: sqlite3.Connection, number: int) -> None:
     add_event(connection, number, "info", "paused by the user")
 
 
+def delay_start(connection: sqlite3.Connection, number: int, seconds: float, why: str) -> None:
+    """Look at a queued run again only after a while; `why` is shown with it."""
+    connection.execute(
+        "UPDATE runs SET not_before = ?, not_before_boot = ?, why = ?, barren = 0 WHERE id = ? AND state = 'queued'",
+        (clock.since_boot() + seconds, clock.boot_id(), why, number),
+    )
+
+
 def wish_resume(connection: sqlite3.Connection, number: int) -> None:
     """Put a paused, interrupted, failed or cancelled run back into the queue; nothing is scored twice."""
     run = run_by_id(connection, number)
@@ -201,6 +215,7 @@ def wish_resume(connection: sqlite3.Connection, number: int) -> None:
         "UPDATE runs SET want = 'run', state = ?, why = '', barren = 0, not_before = 0, ended_at = NULL WHERE id = ?",
         (state, number),
     )
+    connection.execute("UPDATE chunks SET tries = 0 WHERE run = ? AND fence IS NULL AND tries > 0", (number,))
     add_event(connection, number, "info", "resumed by the user")
 
 
@@ -221,7 +236,7 @@ def _run(row: sqlite3.Row) -> Run:
         **plain,
         task=row["task_name"],
         model=row["model_name"],
-        request=RunRequest.from_json(row["request"]),
+        request=_request(row["request"]),
         state=state,
         shown=_shown(row, state),
         weights_digest=row["weights"],
@@ -231,21 +246,34 @@ def _run(row: sqlite3.Row) -> Run:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _request(text: str) -> RunRequest:
+    return RunRequest.from_json(text)
+
+
 def _shown(row: sqlite3.Row, state: RunState) -> str:
     """The derived word: paused, interrupted, waiting and stalled are states of nothing stored."""
     if state is RunState.QUEUED and row["want"] == "pause":
         return INTERRUPTED if row["why"].startswith(INTERRUPTED) else "paused"
-    if state is RunState.QUEUED and row["not_before"] > time.time():
+    if state is RunState.QUEUED and (clock.age(row["not_before_boot"], row["not_before"]) or 0) < 0:
         return "waiting"
-    if state is RunState.RUNNING and row["want"] != "run":
+    if state is not RunState.RUNNING:
+        return str(state)
+    if row["want"] != "run":
         return "pausing" if row["want"] == "pause" else "cancelling"
-    if state is RunState.RUNNING and row["phase"] == "scoring" and _silent_seconds(row) > _patience_seconds(row):
-        return "stalled"
+    if row["why"].startswith(DISK_FULL):
+        return "waiting"
+    if row["phase"] == "scoring" and (clock.age(row["boot"], row["beat_at"]) or 0) > _patience_seconds(row):
+        return "waiting" if _disk_is_full(row) else "stalled"
     return str(state)
 
 
-def _silent_seconds(row: sqlite3.Row) -> float:
-    return time.time() - (row["beat_at"] or 0)
+def _disk_is_full(row: sqlite3.Row) -> bool:
+    """A scorer on a full disk may not even be able to say so; its log lies beside the catalogue."""
+    try:
+        return bool(row["log"]) and shutil.disk_usage(Path(row["log"]).parent).free < FULL_BYTES
+    except OSError:
+        return False
 
 
 def _patience_seconds(row: sqlite3.Row) -> float:

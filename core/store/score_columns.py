@@ -55,6 +55,15 @@ def score_columns(reader: sqlite3.Connection, task: str) -> list[ScoreColumn]:
     return [ScoreColumn(*row) for row in rows]
 
 
+def column_stamps(reader: sqlite3.Connection) -> dict[str, tuple[int, float]]:
+    """By task how many columns it has, and when values were last imported: changes whenever they may have changed."""
+    rows = reader.execute(
+        "SELECT tasks.name, count(*), max(score_columns.created_at) FROM score_columns"
+        " JOIN tasks ON tasks.id = score_columns.task GROUP BY score_columns.task"
+    )
+    return {row[0]: (int(row[1]), float(row[2])) for row in rows}
+
+
 def column_values(
     reader: sqlite3.Connection, column: int, strategies: Sequence[int]
 ) -> list[tuple[int, int, float, float]]:
@@ -98,6 +107,8 @@ def import_column(
             "INSERT INTO column_values (score_column, strategy, question, value, weight) VALUES (?, ?, ?, ?, ?)",
             [(column, *row) for row in values],
         )
+        changed = (visible(str(path.absolute())), time.time(), column)
+        connection.execute("UPDATE score_columns SET source = ?, created_at = ? WHERE id = ?", changed)
         stored = next(each for each in score_columns(connection, task) if each.id == column)
     return ColumnImport(stored, len(values), len(touched), replaced)
 

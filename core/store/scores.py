@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RANK_CLIP = 100
 _REDONE = ", redone in "
+_SMALLER = ", smaller pass"
 _LAYOUT = (("log_probability", "<f4"), ("rank", "<i4"), ("entropy", "<f4"), ("sum_of_squares", "<f4"))
 
 
@@ -40,6 +41,11 @@ def insert_scores(
 
 def _engine(tier: str, score: TokenScores) -> str:
     return f"{tier}{_REDONE}{score.redone_in}" if score.redone_in else tier
+
+
+def in_smaller_pass(engine: str) -> str:
+    """The engine's name for scores that shared their forward pass with fewer than was planned."""
+    return engine + _SMALLER
 
 
 def nll_sum(scores: TokenScores) -> float:
@@ -196,14 +202,21 @@ def sample_errors(reader: sqlite3.Connection, run: int) -> list[tuple[str, str, 
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-def redone_notes(reader: sqlite3.Connection, run: int) -> list[str]:
-    """One line for each dtype in which responses of a run were computed again, as the engine of their scores says."""
-    rows = reader.execute(
-        "SELECT substr(scores.engine, instr(scores.engine, :redone) + length(:redone)) AS dtype,"
-        " count(DISTINCT run_items.response) FROM run_items JOIN runs ON runs.id = run_items.run"
+def engine_notes(reader: sqlite3.Connection, run: int) -> list[str]:
+    """What a reader of a run should know of how its scores were made, as the engine of each says; a line a kind."""
+    found = (
+        "FROM run_items JOIN runs ON runs.id = run_items.run"
         " JOIN scores ON scores.spec = runs.spec AND scores.context = run_items.context"
         " AND scores.response = run_items.response"
-        " WHERE run = :run AND run_items.state IN ('ok', 'reused') AND instr(scores.engine, :redone) GROUP BY dtype",
-        {"redone": _REDONE, "run": run},
+        " WHERE run = :run AND run_items.state IN ('ok', 'reused') AND instr(scores.engine, :mark)"
     )
-    return [f"{row[1]:,} responses overflowed in float16 and were computed again in {row[0]}." for row in rows]
+    rows = reader.execute(
+        "SELECT substr(scores.engine, instr(scores.engine, :mark) + length(:mark)) AS dtype,"
+        f" count(DISTINCT run_items.response) {found} GROUP BY dtype",
+        {"mark": _REDONE, "run": run},
+    )
+    notes = [f"{row[1]:,} responses overflowed in float16 and were computed again in {row[0]}." for row in rows]
+    smaller = reader.execute(f"SELECT count(DISTINCT scores.id) {found}", {"mark": _SMALLER, "run": run}).fetchone()[0]
+    if smaller:
+        notes.append(f"{smaller:,} scores come from smaller forward passes than planned: equal but for rounding.")
+    return notes

@@ -36,6 +36,7 @@ class Estimate:
     to_score: int
     failed: dict[str, int]
     predictions: int
+    with_control_tokens: int
     tokens: int
     memory_bytes: int
     seconds: float | None
@@ -63,6 +64,7 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
         to_score=plan.count("planned"),
         failed=dict(Counter(item.code for item in plan.items if item.state == "error")),
         predictions=missing,
+        with_control_tokens=len(plan.with_control_tokens),
         tokens=plan.tokens,
         memory_bytes=memory_need(
             request.path, request.quantization, request.dtype, plan.longest, on_gpu=request.device != "cpu"

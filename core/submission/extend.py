@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from core.domain import Run, RunState
 from core.errors import SapError, UsageError
-from core.models import find_target
+from core.models import find_target, template_digest
 from core.run_work.samples import Scope, scope_of
 from core.store.catalogue import task_by_name
 from core.store.runs import choose_questions, run_by_id, scope_questions, spec_by_id
@@ -28,7 +28,8 @@ def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Sub
     run = run_by_id(reader, number)
     spec = spec_by_id(reader, run.spec)
     target = replace(find_target(run.request.path, adapter=run.request.adapter), name=run.model, revision=spec.revision)
-    found = target.weights_digest, target.adapter_digest, target.chat_template_digest
+    template = template_digest(run.request.chat_template) or target.chat_template_digest
+    found = target.weights_digest, target.adapter_digest, template
     if found != (spec.weights_digest, spec.adapter_digest, spec.chat_template_digest):
         raise SapError(f"The model of run {number} is not the one that it was.", "Start a new run.")
     scope, scored = scope_of(reader, number), _scored(reader, run)

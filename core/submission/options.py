@@ -16,6 +16,7 @@ from core.store.runs import run_by_id
 QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EXAMPLE_CHOICES = ("rotation", "usefulness")
+CONTROL_TOKENS = ("as_text", "as_published")
 SAMPLES = 50
 SAMPLES_UNTIL_DECIDED = 300
 
@@ -40,6 +41,8 @@ class ScoreOptions:
     vote_temperature: float = 1.1
     reward_model: str = ""
     small_model_run: int | None = None
+    chat_template: str = ""
+    control_tokens: str = "as_text"
     quantization: str = "none"
     dtype: str = "auto"
     device: str = "auto"

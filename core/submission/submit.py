@@ -13,12 +13,13 @@ from core.gpu import choose_device, gpus
 from core.jobs.scorers import gpu_with_model
 from core.metrics.registry import default_metrics
 from core.model_memory import memory_need
-from core.models import find_target, stored_dtype
+from core.models import find_target, stored_dtype, template_digest
 from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
 from core.store.runs import choose_questions, create_run, known_spec, run_by_id
 from core.submission.options import ScoreOptions, check_inputs, check_options
+from core.submission.space import refuse_little_space
 
 FIRST_ANSWERED = 32
 """So many answers make the pool of examples of a run that ends when it is decided; nobody knows how far it will go."""
@@ -56,7 +57,10 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
 
 
 def queue(writer: Writer, submission: Submission, *, held: bool = False) -> int:
-    """Store the run and return its number; a held one waits for `claim_run(paused_too=True)`."""
+    """Store the run and return its number; a held one waits for `claim_run(paused_too=True)`.
+
+    Raises SapError where the disk has no room for its scores.
+    """
     with writer.transaction() as connection:
         run = create_run(
             connection,
@@ -67,6 +71,7 @@ def queue(writer: Writer, submission: Submission, *, held: bool = False) -> int:
             strategies=submission.strategies,
             questions=submission.questions,
         )
+        refuse_little_space(connection, writer.path, run, submission.request)
         if held:
             connection.execute("UPDATE runs SET want = 'pause' WHERE id = ?", (run,))
     return run
@@ -108,7 +113,7 @@ def _spec(request: RunRequest, target: Target) -> ScoreSpec:
         dtype=request.dtype,
         revision=target.revision,
         adapter_digest=target.adapter_digest,
-        chat_template_digest=target.chat_template_digest,
+        chat_template_digest=template_digest(request.chat_template) or target.chat_template_digest,
         template_options=request.template_options,
         system=request.system,
         control_tokens=request.control_tokens,
@@ -153,4 +158,6 @@ def _request(options: ScoreOptions, target: Target, device: str) -> RunRequest:
         reward_model=reward.path if reward else "",
         reward_model_digest=reward.weights_digest if reward else "",
         small_model_run=options.small_model_run,
+        chat_template=options.chat_template,
+        control_tokens=options.control_tokens,
     )

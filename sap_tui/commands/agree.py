@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.output import add_output_options, write_out
+
 if TYPE_CHECKING:
     from core.stats.agreement import Agreement
 
@@ -23,23 +25,28 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument(
         "--metric", action="append", default=[], metavar="ID", help="repeatable; default: all that can be computed"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--pairs", action="store_true", help="list every pair with its intervals instead of the matrix")
-    how.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--pairs", action="store_true", help="list every pair with its intervals instead of the matrix")
+    add_output_options(parser)
     parser.set_defaults(run=agree)
 
 
 def agree(arguments: argparse.Namespace) -> int:
-    from core.export.agreement import agreement_object
+    from core.errors import UsageError
+    from core.export.agreement import agreement_csv, agreement_object
     from core.run_report import run_agreement
     from core.store.db import open_reader, prepare
 
+    if arguments.pairs and arguments.format != "table":
+        raise UsageError("--pairs is about the table.", f"Leave it out: {arguments.format} has every pair.")
     prepare(arguments.catalogue)
     found = run_agreement(open_reader(arguments.catalogue), arguments.number, arguments.metric)
-    if arguments.json:
-        print(json.dumps(agreement_object(found), indent=2, allow_nan=False))
+    if arguments.format == "table":
+        text = "\n".join(agreement_text(found, pairs=arguments.pairs)) + "\n"
+    elif arguments.format == "csv":
+        text = agreement_csv(found)
     else:
-        print("\n".join(agreement_text(found, pairs=arguments.pairs)))
+        text = json.dumps(agreement_object(found), indent=2, allow_nan=False) + "\n"
+    write_out(text, arguments.output)
     return 0
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from sap_tui.commands.output import add_output_options, write_out
 
 if TYPE_CHECKING:
     from core.export.comparison import Comparison, QuestionPair
@@ -31,25 +34,26 @@ def add_parsers(verbs: Any) -> None:
         "--limit", type=_count, metavar="N", help=f"questions to list, 0 for all; default: {SHOWN_ROWS}"
     )
     parser.add_argument("--question", metavar="QUESTION", help="one question, by its id or place (#1)")
-    _add_common(parser)
+    _add_context(parser)
+    add_output_options(parser)
     parser.set_defaults(run=compare)
     parser = verbs.add_parser("show", help="one sample of a run in full", description=SHOW)
     parser.add_argument("number", type=int, metavar="RUN", help="the run's number")
     parser.add_argument("strategy", metavar="STRATEGY", help="a strategy of the run")
     parser.add_argument("question", metavar="QUESTION", help="the question, by its id or place (#1)")
     parser.add_argument("--tokens", action="store_true", help="every token with what the target model made of it")
-    _add_common(parser)
+    _add_context(parser)
+    parser.add_argument("--json", action="store_const", const="json", dest="format", default="table", help="print JSON")
     parser.set_defaults(run=show)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context",
         choices=("plain", "self-aligned", "alone"),
         default="plain",
         help="what stood before the response when its tokens were scored; default: plain, the question",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _count(text: str) -> int:
@@ -61,20 +65,25 @@ def _count(text: str) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     from core.compare import compare_strategies
-    from core.export.comparison import comparison_object
+    from core.errors import UsageError
+    from core.export.comparison import comparison_csv, comparison_object
     from core.store.db import open_reader, prepare
 
     prepare(arguments.catalogue)
     if arguments.question is not None:
+        if arguments.format == "csv" or arguments.output:
+            raise UsageError("--question prints one question.", "Leave out --format csv and --output.")
         return _show_samples(arguments, [arguments.a, arguments.b])
     found = compare_strategies(
         open_reader(arguments.catalogue), arguments.number, arguments.a, arguments.b, arguments.by
     )
-    if arguments.json:
-        data = comparison_object(found)
-        print(json.dumps(data | {"rows": data["rows"][: arguments.limit or None]}, allow_nan=False))
+    if arguments.format == "table":
+        text = "\n".join(comparison_text(found, SHOWN_ROWS if arguments.limit is None else arguments.limit)) + "\n"
     else:
-        print("\n".join(comparison_text(found, SHOWN_ROWS if arguments.limit is None else arguments.limit)))
+        found = replace(found, rows=found.rows[: arguments.limit or None])
+        as_json = arguments.format == "json"
+        text = json.dumps(comparison_object(found), allow_nan=False) + "\n" if as_json else comparison_csv(found)
+    write_out(text, arguments.output)
     return 0
 
 
@@ -95,7 +104,7 @@ def _show_samples(arguments: argparse.Namespace, strategies: list[str]) -> int:
     reader = open_reader(arguments.catalogue)
     context = ContextKind(arguments.context.replace("-", "_"))
     found = question_samples(reader, arguments.number, strategies, arguments.question, context)
-    if arguments.json:
+    if arguments.format == "json":
         print(json.dumps(samples_object(found), allow_nan=False))
     else:
         print("\n".join(samples_text(found, all_tokens=getattr(arguments, "tokens", False))))

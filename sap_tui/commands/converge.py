@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.output import add_output_options, write_out
+
 if TYPE_CHECKING:
     from core.export.convergence import ConvergenceReport
 
@@ -21,21 +23,24 @@ def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("converge", help="how the scores of a run settle", description=DESCRIPTION)
     parser.add_argument("number", nargs="?", type=int, metavar="RUN", help="the run's number")
     parser.add_argument("--by", metavar="METRIC", help="the metric or imported column; default: the run's first")
-    parser.add_argument("--json", action="store_true", help="print JSON, with every step")
+    add_output_options(parser)
     parser.set_defaults(run=converge)
 
 
 def converge(arguments: argparse.Namespace) -> int:
-    from core.export.convergence import convergence_object
+    from core.export.convergence import convergence_csv, convergence_object
     from core.rank.convergence import run_convergence
     from core.store.db import open_reader, prepare
 
     prepare(arguments.catalogue)
     report = run_convergence(open_reader(arguments.catalogue), arguments.number, arguments.by)
-    if arguments.json:
-        print(json.dumps(convergence_object(report), indent=2, allow_nan=False))
+    if arguments.format == "table":
+        text = "\n".join(convergence_text(report)) + "\n"
+    elif arguments.format == "csv":
+        text = convergence_csv(report)
     else:
-        print("\n".join(convergence_text(report)))
+        text = json.dumps(convergence_object(report), indent=2, allow_nan=False) + "\n"
+    write_out(text, arguments.output)
     return 0
 
 

@@ -15,6 +15,7 @@ def work_here(catalogue: Path, run: int) -> int:
     from core.scorer import Scorer
     from core.store.db import Writer, open_reader
     from core.store.runs import run_by_id
+    from core.store.upkeep import daily_backups
     from sap_tui.commands.progress import shown_while
 
     prepare_environment()
@@ -24,7 +25,7 @@ def work_here(catalogue: Path, run: int) -> int:
         scorer = Scorer(catalogue)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, scorer.stop)
-        with shown_while(catalogue, run):
+        with daily_backups(catalogue), shown_while(catalogue, run):
             scorer.work(claim)
         scorer.close()
     ended = run_by_id(open_reader(catalogue), run)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.output import add_output_options, write_out
+
 if TYPE_CHECKING:
     from core.judging.directions import Direction
     from core.judging.pairs import Pairs
@@ -45,16 +47,17 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument("--task", metavar="NAME", help="without files: only this task")
     parser.add_argument("--model", metavar="MODEL", help="without files: only this target model")
     parser.add_argument("--run", dest="number", type=int, metavar="RUN", help="without files: only by this run")
-    parser.add_argument("--json", action="store_true", help="print JSON, accuracies as fractions")
     parser.add_argument(
-        "--points", action="store_true", help="with --json: also every strategy's outcome and scores, and the picks"
+        "--points", action="store_true", help="as JSON or CSV: every strategy's outcome and scores, and the picks"
     )
+    add_output_options(parser)
     parser.set_defaults(run=judge)
 
 
 def judge(arguments: argparse.Namespace) -> int:
+    from core.export.csv_text import csv_text
     from core.judging.judgement import above_spreads, judge, judge_without_terse
-    from core.judging.report import judgement_object, points_object
+    from core.judging.report import judgement_object, judgement_rows, points_object, points_rows
     from core.text import visible
     from sap_tui.commands.judgement_table import judgement_tables
 
@@ -65,11 +68,14 @@ def judge(arguments: argparse.Namespace) -> int:
     long = judge_without_terse(pairs, directions, min_spread=arguments.min_spread)
     for note in judgement.notes:
         print(f"! {visible(note)}", file=sys.stderr)
-    if arguments.json:
+    if arguments.format == "json":
         points = {"points": points_object(pairs, directions)} if arguments.points else {}
-        print(json.dumps(judgement_object(judgement, above, long) | points, indent=2, allow_nan=False))
+        text = json.dumps(judgement_object(judgement, above, long) | points, indent=2, allow_nan=False) + "\n"
+    elif arguments.format == "csv":
+        text = csv_text(*(points_rows(pairs, directions) if arguments.points else judgement_rows(judgement)))
     else:
-        sys.stdout.write(judgement_tables(judgement, [(arguments.min_spread, judgement), *above.items()], long))
+        text = judgement_tables(judgement, [(arguments.min_spread, judgement), *above.items()], long)
+    write_out(text, arguments.output)
     return 0
 
 
@@ -78,8 +84,8 @@ def _refuse(arguments: argparse.Namespace) -> None:
 
     if arguments.min_spread is not None and not arguments.min_spread >= 0:
         raise UsageError("--min-spread must be 0 or more.", "For example: --min-spread 0.02")
-    if arguments.points and not arguments.json:
-        raise UsageError("--points belongs to --json.", "Add --json.")
+    if arguments.points and arguments.format == "table":
+        raise UsageError("--points belongs to --json or --format csv.", "Add one of them.")
     if arguments.number is not None and (arguments.task or arguments.model):
         raise UsageError("--run has its task and model.", "Leave out --task and --model.")
 

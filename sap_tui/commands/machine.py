@@ -1,11 +1,9 @@
-"""sap-tui free, paths and doctor: the memory in use, where things lie, and whether machine and catalogue are sound."""
+"""sap-tui free and paths: the memory in use, and where things lie."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
 
     from core.jobs.scorers import ScorerRow
 
-LIBRARIES = ("torch", "transformers", "bitsandbytes", "accelerate", "peft", "textual", "sqlite-utils", "numpy")
-LEAST_FREE_BYTES = 1 << 30
 FREE_DEADLINE_SECONDS = 20.0
 
 
@@ -24,10 +20,6 @@ def add_parsers(verbs: Any) -> None:
     parser.set_defaults(run=free)
     parser = verbs.add_parser("paths", help="where catalogue, settings and logs lie", description="Paths in use.")
     parser.set_defaults(run=paths)
-    parser = verbs.add_parser(
-        "doctor", help="check this machine and the catalogue", description="Check this machine and the catalogue."
-    )
-    parser.set_defaults(run=doctor)
 
 
 def free(arguments: argparse.Namespace) -> int:
@@ -81,58 +73,3 @@ def paths(arguments: argparse.Namespace) -> int:
     print(f"settings   {config_path()}")
     print(f"models     {models_folder()}")
     return 0
-
-
-def doctor(arguments: argparse.Namespace) -> int:
-    """Prints one line a finding; exit code 1 when something must be mended."""
-    sound = True
-    for fine, line in (*_machine(), *_catalogue(arguments.catalogue)):
-        sound = sound and fine
-        print(f"{'ok  ' if fine else 'BAD '} {line}")
-    if not sound:
-        print("Something must be mended, see the lines marked BAD.", file=sys.stderr)
-    return 0 if sound else 1
-
-
-def _machine() -> Iterator[tuple[bool, str]]:
-    import platform
-    import sqlite3
-    from importlib.metadata import PackageNotFoundError, version
-
-    from core.gpu import gpus, torch_cuda_version
-
-    yield True, f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    for library in LIBRARIES:
-        try:
-            yield True, f"{library} {version(library)}"
-        except PackageNotFoundError:
-            yield False, f"{library} is not installed: pip install {library}"
-    found = gpus()
-    for gpu in found:
-        yield True, f"{gpu.device} {gpu.name}, {gpu.free / 2**30:.1f} of {gpu.total / 2**30:.1f} GiB free"
-    if not found:
-        cuda = torch_cuda_version()
-        yield True, "no GPU found, scoring runs on the CPU" if cuda else "torch is a CPU build, scoring runs on the CPU"
-
-
-def _catalogue(catalogue: Path) -> Iterator[tuple[bool, str]]:
-    import shutil
-
-    from core.errors import SapError
-    from core.jobs.launcher import runner_lives
-    from core.store.check import problems
-    from core.store.db import open_reader, schema_version
-
-    if not catalogue.exists():
-        yield True, f"no catalogue yet at {catalogue}"
-        return
-    free = shutil.disk_usage(catalogue.parent).free
-    yield free > LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free beside {catalogue}"
-    try:
-        found = problems(open_reader(catalogue))
-        yield not found, f"catalogue {catalogue}, schema {schema_version(catalogue)}"
-    except SapError as error:
-        found = [str(error)]
-    for problem in found:
-        yield False, problem
-    yield True, "a runner supervises the queue" if runner_lives(catalogue) else "no runner is needed at the moment"

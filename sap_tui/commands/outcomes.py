@@ -20,6 +20,7 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file of outcomes")
     parser.add_argument("--task", metavar="NAME", help="the task; needed with FILE")
     parser.add_argument("--model", metavar="MODEL", help="the target model, as its runs name it, or its folder")
+    parser.add_argument("--dry-run", action="store_true", help="say what is in FILE and every bad line; keep nothing")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=outcomes)
 
@@ -28,7 +29,9 @@ def outcomes(arguments: argparse.Namespace) -> int:
     from core.store.db import prepare
 
     prepare(arguments.catalogue)
-    return _print_outcomes(arguments) if arguments.file is None else _import(arguments)
+    if arguments.file is None:
+        return _print_outcomes(arguments)
+    return _preview(arguments) if arguments.dry_run else _import(arguments)
 
 
 def model_name(text: str | None) -> str | None:
@@ -40,14 +43,12 @@ def model_name(text: str | None) -> str | None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from core.errors import UsageError
     from core.store.db import Writer
     from core.store.outcomes import import_outcomes
     from core.text import visible
     from sap_tui.words import counted
 
-    if arguments.task is None:
-        raise UsageError("Outcomes belong to a task.", "Name it: --task NAME")
+    _check_task(arguments)
     with Writer(arguments.catalogue) as writer:
         report = import_outcomes(writer, arguments.file, task=arguments.task, model=model_name(arguments.model))
     if report.other_rows:
@@ -63,6 +64,43 @@ def _import(arguments: argparse.Namespace) -> int:
     what = f"{counted(report.stored, 'outcome')} of {counted(report.strategies, 'strategy')}"
     print(f"{visible(arguments.task)}: {what} under {models}")
     return 0
+
+
+def _check_task(arguments: argparse.Namespace) -> None:
+    from core.errors import UsageError
+
+    if arguments.task is None:
+        raise UsageError("Outcomes belong to a task.", "Name it: --task NAME")
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    """1 where a line is bad, because nothing would be kept then."""
+    from core.store.db import open_reader
+    from core.store.outcomes import preview_outcomes
+    from core.text import visible
+    from sap_tui.commands.tables import print_table
+
+    _check_task(arguments)
+    name = model_name(arguments.model)
+    found = preview_outcomes(open_reader(arguments.catalogue), arguments.file, task=arguments.task, model=name)
+    if arguments.json:
+        rows = [{"model": model, "strategy": name, "accuracies": values} for model, name, values in found.outcomes]
+        counts = {"replaced": found.replaced, "other_rows": found.other_rows}
+        print(json.dumps({"task": arguments.task, "outcomes": rows, **counts, "problems": found.problems}))
+        return 1 if found.problems else 0
+    for problem in found.problems:
+        _say(problem)
+    if found.outcomes:
+        print_table(
+            ("target model", "strategy", "outcomes", "mean"),
+            [
+                (visible(model), visible(name), f"{len(values)}", f"{sum(values) / len(values):.4f}")
+                for model, name, values in found.outcomes
+            ],
+            right=(2, 3),
+        )
+    _say(f"Nothing was kept. Earlier outcomes that would be replaced: {found.replaced:,}")
+    return 1 if found.problems else 0
 
 
 def _say_what_has_no_run(catalogue: Path, task: str, models: Iterable[str]) -> None:

@@ -111,7 +111,7 @@ def _display() -> Iterator[Callable[[Run], None]]:
         BarColumn(),
         TextColumn("{task.fields[line]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as progress:
         task = progress.add_task("run", total=1.0, line="")
 
         def show(run: Run) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sap_tui.commands.ranking_table import WIDTH, ranking_table
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from core.export.report import RankingReport
 
 DESCRIPTION = """\
 The strategies of a run, best first, with 95% intervals (paired bootstrap over questions) and a verdict.
-Without RUN: the last run."""
+Without RUN: the last run. With --task and --by-model: the newest finished runs under every target model,
+side by side."""
 
 
 def add_parsers(verbs: Any) -> None:
@@ -32,25 +34,47 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument(
         "--format", choices=("table", "json", "csv", "markdown", "latex"), default="table", help="default: table"
     )
+    parser.add_argument("--task", metavar="NAME", help="with --by-model: the task")
+    parser.add_argument("--by-model", action="store_true", help="set the task's rankings under its models side by side")
     parser.add_argument("--output", metavar="FILE", help="write to a file instead of stdout")
     parser.set_defaults(run=rank)
 
 
 def rank(arguments: argparse.Namespace) -> int:
-    from core.export.files import write_atomically
     from core.rank import ranking_report
     from core.store.db import open_reader, prepare
-    from core.text import visible
+    from sap_tui.commands.output import write_out
 
+    _check_by_model(arguments)
     prepare(arguments.catalogue)
-    report = ranking_report(open_reader(arguments.catalogue), arguments.number, arguments.by, arguments.column)
-    text = _formatted(report, arguments.format)
-    if arguments.output:
-        write_atomically(Path(arguments.output), text)
-        print(f"Written: {visible(arguments.output)}", file=sys.stderr)
+    reader = open_reader(arguments.catalogue)
+    if arguments.by_model:
+        text = _by_model(reader, arguments)
     else:
-        sys.stdout.write(text)
+        report = ranking_report(reader, arguments.number, arguments.by, arguments.column)
+        text = _formatted(report, arguments.format)
+    write_out(text, arguments.output)
     return 0
+
+
+def _check_by_model(arguments: argparse.Namespace) -> None:
+    from core.errors import UsageError
+
+    if arguments.by_model != (arguments.task is not None):
+        raise UsageError("--by-model and --task go together.", "For example: sap-tui rank --task NAME --by-model")
+    if arguments.by_model and (arguments.number is not None or arguments.column):
+        raise UsageError("--by-model takes the newest run of every model.", "Leave out RUN and --column.")
+    if arguments.by_model and arguments.format in ("markdown", "latex"):
+        raise UsageError(f"--by-model has no format {arguments.format}.", "It has table, json and csv.")
+
+
+def _by_model(reader: sqlite3.Connection, arguments: argparse.Namespace) -> str:
+    from core.export.by_model import by_model_csv, by_model_json
+    from core.rank.by_model import rankings_by_model
+    from sap_tui.commands.model_table import model_table
+
+    writers = {"table": model_table, "json": by_model_json, "csv": by_model_csv}
+    return writers[arguments.format](rankings_by_model(reader, arguments.task, arguments.by))
 
 
 def _formatted(report: RankingReport, name: str) -> str:

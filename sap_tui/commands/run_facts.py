@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from core.clock import since_boot
 from sap_tui.commands.progress import duration, phase_line
 from sap_tui.commands.runs import precision
 from sap_tui.words import ago, counted, gibibytes
@@ -124,5 +125,5 @@ def _took(run: Run) -> str:
 
 def loaded_words(scorer: ScorerRow) -> str:
     """Which model stays in memory though nothing is scored, and for how long."""
-    minutes = max(1, math.ceil(((scorer.free_at or 0) - time.time()) / 60))
+    minutes = max(1, math.ceil(((scorer.free_at or 0) - since_boot()) / 60))
     return f"{scorer.model} stays loaded on {scorer.device} for {counted(minutes, 'more minute')}"

@@ -46,6 +46,9 @@ def add_parsers(verbs: Any) -> None:
     add("--system", metavar="TEXT", help="system prompt of every context")
     add("--template-option", action="append", default=[], type=_template_option, metavar="NAME=VALUE",
         help="option of the chat template, for example enable_thinking=false (repeatable)")  # fmt: skip
+    add("--chat-template", default="", metavar="FILE", help="a Jinja chat template in place of the model's own")
+    add("--control-tokens", choices=("as_text", "as_published"), default="as_text",
+        help="whether the model's control tokens in the data stay ordinary text (default)")  # fmt: skip
     add("--no-answer-filter", action="store_true", help="keep initial predictions whose final answer is wrong")
     add("--download", action="store_true", help="fetch a hub model that is not in the local cache")
     add("--dry-run", action="store_true", help="say tokens, memory, time and reuse, and start nothing")
@@ -93,10 +96,18 @@ def score(arguments: argparse.Namespace) -> int:
     from core.jobs.launcher import ensure_runner
 
     ensure_runner(arguments.catalogue)
+    _warn_of_logout()
     if arguments.wait:
         return _wait(arguments, run)
     _print_run(arguments, run)
     return 0
+
+
+def _warn_of_logout() -> None:
+    from core.lingering import WARNING, Logout, logout
+
+    if logout() is Logout.ENDS:
+        print(f"! {WARNING}", file=sys.stderr)
 
 
 def _submission(arguments: argparse.Namespace) -> Submission:
@@ -133,6 +144,8 @@ def _say_what_lacks(arguments: argparse.Namespace, request: RunRequest) -> None:
     from core.metrics.base import Input
     from core.metrics.needs import HOW_TO_GET, INPUT_WORDS
     from core.metrics.registry import all_metrics
+    from core.models import lacks_template
+    from core.scoring.protocol import WITHOUT_TEMPLATE
     from core.store.db import open_reader
     from core.store.score_columns import REWARD, score_columns
     from core.submission.options import options_without_effect
@@ -144,6 +157,8 @@ def _say_what_lacks(arguments: argparse.Namespace, request: RunRequest) -> None:
         Input.REWARD: not request.reward_model and REWARD not in columns,
         Input.SMALL_MODEL_NLL: request.small_model_run is None,
     }
+    if not request.chat_template and lacks_template(request.path):
+        print(f"! {WITHOUT_TEMPLATE}", file=sys.stderr)
     for metric in request.metrics:
         for kind in known[metric].inputs if metric in known else ():
             if lacks.get(kind):
@@ -175,8 +190,21 @@ def options_from(arguments: argparse.Namespace) -> ScoreOptions:
         quantization=arguments.quantization, dtype=arguments.dtype, device=arguments.device,
         revision=arguments.revision, adapter=arguments.adapter, system=arguments.system,
         template_options=tuple(arguments.template_option), answer_filter=not arguments.no_answer_filter,
-        download=arguments.download,
+        download=arguments.download, chat_template=_chat_template(arguments), control_tokens=arguments.control_tokens,
     )  # fmt: skip
+
+
+def _chat_template(arguments: argparse.Namespace) -> str:
+    """The text of the template that the user names, seen to work."""
+    if not arguments.chat_template:
+        return ""
+    from pathlib import Path
+
+    from core.scoring.template_trial import read_chat_template, try_template
+
+    template = read_chat_template(Path(arguments.chat_template))
+    try_template(template, dict(arguments.template_option))
+    return template
 
 
 def _wait(arguments: argparse.Namespace, run: int) -> int:
@@ -235,6 +263,9 @@ def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
         print(f"left out     {count:,} {code.replace('_', ' ')}")
     if found.predictions:
         print(f"predictions  the target model answers {found.predictions:,} questions first")
+    if found.with_control_tokens:
+        fate = "stay ordinary text" if arguments.control_tokens == "as_text" else "are taken as such"
+        print(f"control      {found.with_control_tokens:,} samples hold control tokens of the model, which {fate}")
     print(f"tokens       {found.tokens:,}")
     print(f"memory       about {found.memory_bytes / 2**30:.1f} GiB")
     print(f"time         {duration(found.seconds) if found.seconds is not None else 'unknown: new model or precision'}")

@@ -11,15 +11,19 @@ from textual.content import Content
 from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from core.domain import Run
 from sap_tui.bridge import Snapshot
+from sap_tui.keymap import KEY_FIELD, Keymap
 from sap_tui.keys import Place, actions_of
+from sap_tui.pace import focus_without_repaint
 from sap_tui.text import plain
 from sap_tui.widgets.detail_pane import DetailPane
 from sap_tui.widgets.filter_bar import FilterBar
+from sap_tui.widgets.key_line import KeyLine
 from sap_tui.widgets.record_table import RecordTable
+from sap_tui.widgets.scroll_signs import use_scroll_signs
 from sap_tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 
 READING = Content("Reading …")
+use_scroll_signs()
 
 
 class MainScreen(Screen[None]):
@@ -36,6 +41,7 @@ class MainScreen(Screen[None]):
     PLACE: ClassVar[Place]
     PROSE: ClassVar[str]
     PANE_PARTS: ClassVar[int] = 2
+    focused = focus_without_repaint()
     if TYPE_CHECKING:
         app: SapApp
 
@@ -51,7 +57,7 @@ class MainScreen(Screen[None]):
             with Vertical(id="main"):
                 yield from self.compose_main()
             yield DetailPane(self.PANE_PARTS)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def compose_main(self) -> Iterable[Widget]:
         """The table and what stands with it."""
@@ -83,7 +89,7 @@ class MainScreen(Screen[None]):
 
     def _refresh_footer(self) -> None:
         """Only when other actions are valid now: a footer is made anew each time."""
-        valid = [self.check_action(action.id, ()) for action in actions_of(self.PLACE)]
+        valid = [self.check_action(action.id, ()) for action in actions_of(self.PLACE) if action.footer]
         if valid != self._valid:
             self._valid = valid
             self.refresh_bindings()
@@ -93,6 +99,13 @@ class MainScreen(Screen[None]):
         if snapshot.problem:
             return plain(snapshot.problem, "$error")
         return otherwise if snapshot.read_at else READING
+
+    def hint(self, text: str) -> Content:
+        return hint(self.app.keymap, text)
+
+    def tell(self, text: str) -> None:
+        """Say a text of the app's own in which {name_of_an_action} stands for its key."""
+        self.app.say(self.app.keymap.in_words(text))
 
     @property
     def table(self) -> RecordTable:
@@ -120,8 +133,13 @@ class MainScreen(Screen[None]):
         self.table.focus()
 
     def on_record_table_highlighted(self) -> None:
-        self.show_selection(self.app.snapshot)
-        self._refresh_footer()
+        # The cursor moves at once, the pane follows in the next frame.
+        self.call_after_refresh(self._show_highlighted)
+
+    def _show_highlighted(self) -> None:
+        if self.is_current and self.is_mounted:
+            self.show_selection(self.app.snapshot)
+            self._refresh_footer()
 
     def on_record_table_sorted(self) -> None:
         self.show_snapshot()
@@ -139,8 +157,9 @@ class MainScreen(Screen[None]):
         self.app.show_ranking_of(run.id)
 
 
-def hint(*parts: str) -> Content:
-    """Text for an empty screen: every second part is a key, drawn as one."""
+def hint(keymap: Keymap, text: str) -> Content:
+    """Text for an empty screen; {name_of_an_action} becomes the key that the user has for it, drawn as one."""
+    parts = enumerate(KEY_FIELD.split(text))
     return Content.assemble(
-        *(Content.styled(part, "$primary bold") if number % 2 else part for number, part in enumerate(parts))
+        *((keymap.shown_first(part), "$primary bold") if number % 2 else part for number, part in parts)
     )

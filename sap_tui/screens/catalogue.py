@@ -10,9 +10,9 @@ from textual.widget import Widget
 from core.domain import Run, RunState, Strategy, Task
 from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
-from sap_tui.deletions import delete, of_strategy, of_task, undo
+from sap_tui.deletions import delete, of_strategies, of_task, undo
 from sap_tui.keys import bindings
-from sap_tui.screens.base import MainScreen, hint
+from sap_tui.screens.base import MainScreen
 from sap_tui.text import plain
 from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.filter_bar import FilterBar
@@ -28,11 +28,11 @@ from sap_tui.widgets.strategy_rows import (
 )
 from sap_tui.words import counted
 
-EMPTY = hint(
-    "Nothing here yet.\n\nPress ", "i", " to import a file of responses: one file is one strategy.\n"
-    "The form offers the bundled sample to begin with.\n\nPress ", "?", " for help."
-)  # fmt: skip
-NO_MATCH = hint("No strategy holds that text. Press ", "/", " and ", "esc", " to see all again.")
+EMPTY = (
+    "Nothing here yet.\n\nPress {import_file} to import a file of responses: one file is one strategy.\n"
+    "The form offers the bundled sample to begin with.\n\nPress {help} for help."
+)
+NO_MATCH = "No strategy holds that text. Press {filter} and {close} to see all again."
 RANKINGS_AT_START = 8
 
 
@@ -44,7 +44,7 @@ class CatalogueScreen(MainScreen):
         "A task is a set of questions; a strategy is one way of writing the responses to them: a teacher model "
         "with a prompt, or people. Import one file for every strategy, then start a run, which scores them all "
         "under the model that you are going to fine-tune. Rank and score come from the newest finished run of the "
-        "task. Mark strategies with space to score only those; without marks a run takes all of the task."
+        "task. Mark strategies with {mark} to score only those; without marks a run takes all of the task."
     )
 
     def compose_main(self) -> Iterable[Widget]:
@@ -53,7 +53,7 @@ class CatalogueScreen(MainScreen):
 
     def show_rows(self, snapshot: Snapshot) -> None:
         rows = self._rows(snapshot)
-        empty = self.empty_text(snapshot, NO_MATCH if snapshot.strategies else EMPTY)
+        empty = self.empty_text(snapshot, self.hint(NO_MATCH if snapshot.strategies else EMPTY))
         columns, records = used_columns(rows)
         self.table.use_columns(columns)
         self.table.show(Rows(records), empty=empty)
@@ -111,10 +111,12 @@ class CatalogueScreen(MainScreen):
     def show_selection(self, snapshot: Snapshot) -> None:
         strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
         self.app.bridge.watch(strategy=strategy.id if strategy else None)
+        new_run = self.app.keymap.shown_first("new_run")
         if strategy:
-            self.pane.show(plain(strategy.name), strategy_details(snapshot, strategy))
+            self.pane.show(plain(strategy.name), strategy_details(snapshot, strategy, new_run))
         elif task:
-            self.pane.show(plain(task.name), task_details(snapshot, task, self._report(snapshot, task.name)))
+            report = self._report(snapshot, task.name)
+            self.pane.show(plain(task.name), task_details(snapshot, task, report, new_run))
         else:
             self.pane.show(Content(), Content())
 
@@ -170,9 +172,8 @@ class CatalogueScreen(MainScreen):
         if run:
             self.open_ranking(run)
         elif name:
-            self.app.say(
-                f"No run has scored {'these strategies' if marked else 'this task'} yet. Press n to start one."
-            )
+            what = "these strategies" if marked else "this task"
+            self.tell(f"No run has scored {what} yet. Press {{new_run}} to start one.")
 
     def action_compare(self) -> None:
         """The two marked strategies; with one marked, that one and the one under the cursor."""
@@ -180,13 +181,13 @@ class CatalogueScreen(MainScreen):
         if len(chosen) == 1 and cursor and cursor not in chosen:
             chosen.append(cursor)
         if len(chosen) != 2 or chosen[0].task != chosen[1].task:
-            self.app.say("Mark two strategies of one task with space, then press c.")
+            self.tell("Mark two strategies of one task with {mark}, then press {compare}.")
             return
         run = _scored_run(self.app.snapshot, chosen[0].task, {one.name for one in chosen})
         if run:
             self.app.open_comparison(run.id, chosen[0].name, chosen[1].name)
         else:
-            self.app.say("No run has scored both strategies yet. Press n to start one.")
+            self.tell("No run has scored both strategies yet. Press {new_run} to start one.")
 
     def action_import_file(self) -> None:
         from sap_tui.screens.import_form import ImportForm
@@ -203,14 +204,14 @@ class CatalogueScreen(MainScreen):
                 marked[0].task if marked else task.name if task else "", [one.name for one in marked]
             )
         else:
-            self.app.say("There is nothing to score yet. Press i to import a file first.")
+            self.tell("There is nothing to score yet. Press {import_file} to import a file first.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "tag":
-            return bool(self._marked() or self._selected_strategy(self.app.snapshot)) or None
+            return bool(self._marked() or self._selected_strategy(self.app.snapshot))
         of_rows = ("edit", "delete", "mark", "mark_all", "copy_row", "filter", "compare", "new_run", "show_run_ranking")
         if action in of_rows:
-            return bool(self.app.snapshot.tasks) or None
+            return bool(self.app.snapshot.tasks)
         return True
 
     def action_edit(self) -> None:
@@ -233,16 +234,18 @@ class CatalogueScreen(MainScreen):
     def action_delete(self) -> None:
         snapshot = self.app.snapshot
         strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
-        if strategy:
-            self.run_worker(self._delete(strategy), group="delete")
+        chosen = self._marked() or ([strategy] if strategy else [])
+        if chosen:
+            self.run_worker(self._delete(chosen), group="delete")
         elif task:
             runs = sum(run.task == task.name for run in snapshot.runs)
             deletion = of_task(task, len(snapshot.strategies_of(task.name)), runs)
             self.run_worker(delete(self.app, deletion), group="delete")
 
-    async def _delete(self, strategy: Strategy) -> None:
-        if await delete(self.app, of_strategy(strategy)):
-            self.table.set_marks(self.table.marks - {("strategy", strategy.id)})
+    async def _delete(self, chosen: list[Strategy]) -> None:
+        if await delete(self.app, of_strategies(chosen)):
+            self.table.set_marks(self.table.marks - {("strategy", one.id) for one in chosen})
+            self.show_snapshot()
 
     def action_undo(self) -> None:
         self.run_worker(undo(self.app), group="undo")

@@ -10,15 +10,19 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from core.text import visible
 from sap_tui.comparisons import NoComparison, Pair, Questions, ShownQuestion, ShownSample, compared
+from sap_tui.exports import ask_and_write
 from sap_tui.keys import Place, bindings
+from sap_tui.pace import focus_without_repaint
 from sap_tui.text import MUTED, joined, plain
+from sap_tui.twin import option
 from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.heat import scale
 from sap_tui.widgets.heat_text import HeatText
+from sap_tui.widgets.key_line import KeyLine
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Rows
 from sap_tui.widgets.sample_rows import (
@@ -52,10 +56,11 @@ class CompareScreen(Screen[None]):
         "-ln of the probability that the target model gave it, in nats: the colder a text, the more it is what the "
         "model would have written itself. The line at the bottom has the numbers of the token under the cursor: its "
         "probability, its rank among all tokens (1 is the one the model would have chosen) and the entropy of the "
-        "model's choice; a high surprisal at a low entropy is where the model was sure of something else. Press w for "
-        "the worst token, again for the next less bad one. Interval and p value in the summary are those of this "
-        "pair alone; the ranking corrects for all strategies."
+        "model's choice; a high surprisal at a low entropy is where the model was sure of something else. "
+        "Press {worst_token} for the worst token, again for the next less bad one. Interval and p value in the "
+        "summary are those of this pair alone; the ranking corrects for all strategies."
     )
+    focused = focus_without_repaint()
     if TYPE_CHECKING:
         app: SapApp
 
@@ -81,7 +86,7 @@ class CompareScreen(Screen[None]):
                     yield HeatText(text_id=side)
         yield Static(id="token")
         yield Static(id="scale")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._questions = Questions(self.app.catalogue, self.pair.run, (self.pair.a, self.pair.b))
@@ -290,11 +295,18 @@ class CompareScreen(Screen[None]):
         if sample:
             self.app.copy(visible(sample.text, multiline=True))
 
+    def action_export_csv(self) -> None:
+        """Every question with both values and their difference."""
+        pair = self.pair
+        by = option("by", pair.metric) if pair.metric else []
+        arguments = ["compare", *by, "--", str(pair.run), pair.a, pair.b]
+        ask_and_write(self.app, "the comparison", f"{pair.a}-{pair.b}-run-{pair.run}", arguments)
+
     def action_back(self) -> None:
         self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("worst_token", "back_to_worse", "numbers", "copy_text", "next_context", "scroll_together",
-                      "next_question", "previous_question"):  # fmt: skip
+                      "next_question", "previous_question", "export_csv"):  # fmt: skip
             return self._comparison is not None or None
         return True

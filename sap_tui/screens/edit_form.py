@@ -9,13 +9,14 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Button, Footer, Input, Static, TextArea
+from textual.widgets import Button, Input, Static, TextArea
 
 from core.domain import Strategy, Task
 from sap_tui.text import MUTED, plain
 from sap_tui.twin import ask, option
 from sap_tui.widgets.dialogs import Dialog
 from sap_tui.widgets.form import buttons, labelled
+from sap_tui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
@@ -41,7 +42,7 @@ class EditForm(Dialog[bool]):
                 yield from self.fields()
                 yield Static(id="found", classes="remark")
             yield buttons(MOVES, ("save", "Save"), ("cancel", "Cancel"))
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def fields(self) -> Iterator[Widget]:
         """The lines of the form."""

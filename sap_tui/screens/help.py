@@ -11,13 +11,14 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Button, Footer, Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 
 from sap_tui.keys import ACTIONS, OVER_OTHERS, PLACES, Place, actions_of, bindings, shown_key
 from sap_tui.text import MUTED
 from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.dialogs import Dialog
 from sap_tui.widgets.heat_text import HeatText
+from sap_tui.widgets.key_line import KeyLine
 from sap_tui.widgets.record_table import RecordTable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ WIDGETS: tuple[tuple[type[Widget], str, str], ...] = (
     (Button, "a button", "enter presses it, tab goes on to the next."),
 )  # fmt: skip
 # Widgets whose keys are those of a place.
-DECLARED: Sequence[tuple[type[Widget], Place]] = ((RecordTable, "table"), (HeatText, "text"))
+DECLARED: Sequence[tuple[type[Widget], Place]] = ((RecordTable, "table"), (HeatText, "text"), (Choices, "choices"))
 
 
 class HelpScreen(Dialog[None]):
@@ -60,12 +61,11 @@ class HelpScreen(Dialog[None]):
         with VerticalScroll(classes="window", can_focus=False) as window:
             window.border_title = Content(f"Help: {PLACES[self._place]}")
             if self._prose:
-                yield Static(Content(self._prose))
+                yield Static(Content(self.app.keymap.in_words(self._prose)))
             for part in self._parts():
                 yield Static(part)
-            lasting = LASTING.format(settings=self.app.keymap.shown_first("settings"))
-            yield Static(Content.styled(f"\n{lasting}", MUTED))
-        yield Footer(show_command_palette=False)
+            yield Static(Content.styled(f"\n{self.app.keymap.in_words(LASTING)}", MUTED))
+        yield KeyLine()
 
     def _parts(self) -> Iterator[Content]:
         """The keys here, the widget in focus, the keys everywhere."""

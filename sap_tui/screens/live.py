@@ -16,7 +16,7 @@ from sap_tui.commands.run_facts import loaded_words
 from sap_tui.deletions import delete, of_run, undo
 from sap_tui.keys import bindings
 from sap_tui.live_rankings import LiveRankings
-from sap_tui.screens.base import MainScreen, hint
+from sap_tui.screens.base import MainScreen
 from sap_tui.text import MUTED, plain
 from sap_tui.twin import ask
 from sap_tui.widgets.detail_pane import Lines, retitle
@@ -26,12 +26,12 @@ from sap_tui.widgets.records import Rows, fitted
 from sap_tui.widgets.run_rows import COLUMNS, history, run_fields, run_row
 from sap_tui.words import counted
 
-EMPTY = hint(
-    "No runs yet.\n\nPress ", "n", " to score the strategies of a task under a target model.\n"
+EMPTY = (
+    "No runs yet.\n\nPress {new_run} to score the strategies of a task under a target model.\n"
     "Runs go on in the background, even when you quit or lose the connection."
-)  # fmt: skip
-NOTHING_TO_SCORE = hint(
-    "No runs, and nothing to score yet.\n\nPress ", "1", " and then ", "i", " to import a file of responses."
+)
+NOTHING_TO_SCORE = (
+    "No runs, and nothing to score yet.\n\nPress {show_catalogue} and then {import_file} to import a file of responses."
 )
 PANE_STEP = 3
 SAFE_TO_QUIT = "Quit is safe: runs go on."
@@ -47,9 +47,10 @@ class LiveScreen(MainScreen):
         "or a lost connection do not end it, and after a crash of the machine it can be resumed without losing a "
         "score. Pause stops after the chunk at hand and frees the device. Left and speed are estimates from the "
         "chunks so far; a run that names its errors leaves those questions out of the ranking. A stalled run has "
-        "been silent for far longer than its chunks take; its log (L) says more. The ranking so far is computed again "
-        "from time to time: intervals shrink as scores come in; × marks strategies that dropped out of a run that "
-        "ends when it is decided. A model stays loaded for a while after its run, so that the next starts at once."
+        "been silent for far longer than its chunks take; its log ({show_log}) says more. The ranking so far is "
+        "computed again from time to time: intervals shrink as scores come in; × marks strategies that dropped out "
+        "of a run that ends when it is decided. A model stays loaded for a while after its run, so that the next "
+        "starts at once."
     )
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ class LiveScreen(MainScreen):
         columns = fitted(COLUMNS, [run_row(run, 0) for run in runs])
         self.table.use_columns(columns)
         width = self.table.width_of("progress", columns)
-        empty = self.empty_text(snapshot, EMPTY if snapshot.tasks else NOTHING_TO_SCORE)
+        empty = self.empty_text(snapshot, self.hint(EMPTY if snapshot.tasks else NOTHING_TO_SCORE))
         self.table.show(Rows([run_row(run, width) for run in self._in_order(runs)]), empty=empty)
         if self._follows and snapshot.unfinished:
             at_work = [run for run in snapshot.unfinished if run.state is RunState.RUNNING]
@@ -172,7 +173,9 @@ class LiveScreen(MainScreen):
         if tasks:
             self.app.open_run_form(run.task if run else tasks[0].name, [])
         else:
-            self.app.say("There is nothing to score yet. Press 1 and then i to import a file first.")
+            self.tell(
+                "There is nothing to score yet. Press {show_catalogue} and then {import_file} to import a file first."
+            )
 
     def action_cancel_run(self) -> None:
         self._wish("cancel")

@@ -9,13 +9,13 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer
 
 from core.domain import Run
 from sap_tui.keys import bindings
 from sap_tui.text import plain
 from sap_tui.widgets.dialogs import Dialog
 from sap_tui.widgets.filter_bar import FilterBar
+from sap_tui.widgets.key_line import KeyLine
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Column, Record, Rows
 
@@ -38,7 +38,7 @@ class LogScreen(Dialog[None]):
             window.border_title = Content(f"Log of run {self._run.id}, attempt {self._run.attempt}")
             yield RecordTable((Column("line", "", 40, stretch=True),), table_id="log", sortable=False)
             yield FilterBar()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one(RecordTable).focus()

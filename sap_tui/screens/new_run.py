@@ -12,16 +12,20 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Button, Footer, Input, Static
+from textual.widgets import Button, Input, Static
 
+from core.domain import RunState
 from core.gpu import gpus
-from core.metrics.registry import default_metrics, metrics_for_any_run
+from core.metrics.registry import default_metrics
+from sap_tui.hub_cache import cached_models
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.twin import ask, command_line, option
 from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.dialogs import Dialog
 from sap_tui.widgets.estimate_words import estimate_words
-from sap_tui.widgets.form import PathSuggester, buttons, labelled
+from sap_tui.widgets.form import PathSuggester, buttons, labelled, picked
+from sap_tui.widgets.key_line import KeyLine
+from sap_tui.widgets.metric_inputs import MetricInputs, metric_options, metric_words
 from sap_tui.words import gibibytes
 
 if TYPE_CHECKING:
@@ -30,10 +34,16 @@ if TYPE_CHECKING:
 TYPING_PAUSE_SECONDS = 0.7
 QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-EXTRAS = (("download", "download if missing"), ("no-answer-filter", "no answer filter"))
+EXTRAS = (
+    ("until-decided", "stop when the leader is clear"),
+    ("download", "download if missing"),
+    ("no-answer-filter", "no answer filter"),
+)
+# What `score` takes when the option is left out.
+SAMPLES, SAMPLES_UNTIL_DECIDED = "50", "300"
 LONGEST_LIST = 4
 NAME_A_MODEL = "a model folder, a .gguf file or a hub id"
-MOVES = "tab next · ← → choose · space take · enter start"
+MOVES = "tab next · {take_choice} take · enter start"
 
 
 class NewRunForm(Dialog[None]):
@@ -48,6 +58,7 @@ class NewRunForm(Dialog[None]):
         self._task_name = task
         self._strategies = strategies
         self._typing_pause: Timer | None = None
+        self._cached = cached_models()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window") as window:
@@ -56,24 +67,31 @@ class NewRunForm(Dialog[None]):
                 yield labelled("strategies", Static(self._what()))
                 yield from self._model_lines()
                 yield from self._precision_lines()
-                yield labelled(
-                    "metrics", Choices(_same(metrics_for_any_run()), "metrics", chosen=default_metrics(), several=True)
-                )
+                yield from self._metric_lines()
                 yield self._sample_line()
                 yield labelled("options", Choices(EXTRAS, "extras", several=True))
-                yield Static(id="estimate", classes="remark")
                 yield Static(id="command", classes="remark")
-            yield buttons(MOVES, ("start", "Start"), ("cancel", "Cancel"))
-        yield Footer(show_command_palette=False)
+            yield Static(id="estimate")
+            yield buttons(
+                self.app.keymap.in_words(MOVES), ("start", "Start"), ("browse", "Browse"), ("cancel", "Cancel")
+            )
+        yield KeyLine()
 
     def _model_lines(self) -> Iterator[Widget]:
         models = self._models()
         first = self.app.settings.model or (models[0][0] if models else "")
         field = Input(first, id="model", compact=True, select_on_focus=False, placeholder=NAME_A_MODEL,
-                      suggester=PathSuggester(tuple(value for value, _ in models)))  # fmt: skip
+                      suggester=PathSuggester((*(value for value, _ in models), *self._cached)))  # fmt: skip
         yield labelled("target model", field)
         if models:
             yield labelled("", Choices(models, "recent", chosen=[first]))
+
+    def _metric_lines(self) -> Iterator[Widget]:
+        yield labelled("metrics", Choices(metric_options(), "metrics", chosen=default_metrics(), several=True))
+        yield labelled("", Static(id="about-metric"))
+        snapshot = self.app.snapshot
+        runs = [run for run in snapshot.runs if run.task == self._task_name and run.state is RunState.DONE]
+        yield MetricInputs([f"{one.task}/{one.name}" for one in snapshot.strategies if one.responses], runs)
 
     def _precision_lines(self) -> Iterator[Widget]:
         settings = self.app.settings
@@ -94,6 +112,7 @@ class NewRunForm(Dialog[None]):
     def on_mount(self) -> None:
         self.query_one("#model", Input).focus()
         self._find_devices()
+        self._explain_metric()
         self._changed()
 
     def _what(self) -> Content:
@@ -106,8 +125,10 @@ class NewRunForm(Dialog[None]):
         return Content.assemble(plain(self._task_name), (f", {len(self._strategies)} marked: ", MUTED), listed)
 
     def _models(self) -> list[tuple[str, str]]:
-        """Value and label of the models used last; where none was yet, the bundled tiny one."""
+        """Value and label of the models used last and of the newest in the hub cache, else of the bundled tiny one."""
         recent = [(name if "/" in name else path, name) for name, path in self.app.snapshot.models[:LONGEST_LIST]]
+        known = {value for value, _ in recent}
+        recent += [(name, name) for name in self._cached[:LONGEST_LIST] if name not in known]
         if recent:
             return recent
         from sap_tui.commands.demo import sample_data
@@ -135,10 +156,27 @@ class NewRunForm(Dialog[None]):
     def on_choices_changed(self, event: Choices.Changed) -> None:
         if event.choices.id == "recent":
             self.query_one("#model", Input).value = event.choices.value
+        if event.choices.id == "extras":
+            self._take_usual_samples(event.choices)
         self._changed()
+
+    def on_choices_moved(self) -> None:
+        self._explain_metric()
+
+    def _explain_metric(self) -> None:
+        """What the metric under the cursor needs."""
+        self.query_one("#about-metric", Static).update(metric_words(self.query_one("#metrics", Choices).at_cursor))
+
+    def _take_usual_samples(self, extras: Choices) -> None:
+        """A run that stops by itself may go on for longer; what the user typed stays."""
+        usual = (str(self.app.settings.samples), SAMPLES_UNTIL_DECIDED)
+        before, after = usual if "until-decided" in extras.chosen else usual[::-1]
+        if self._text("samples") == before:
+            self.query_one("#samples", Input).value = after
 
     def _changed(self) -> None:
         """Show the command at once, and the estimate when the typing pauses."""
+        self.query_one(MetricInputs).show_for(self.query_one("#metrics", Choices).values)
         line = command_line(self.app.catalogue, self._arguments())
         self.query_one("#command", Static).update(Content.assemble(("The same from a shell:\n", MUTED), plain(line)))
         self.workers.cancel_group(self, "estimate")
@@ -165,7 +203,8 @@ class NewRunForm(Dialog[None]):
         if answer.code:
             self._say(answer.problem, "$error")
         else:
-            self.query_one("#estimate", Static).update(estimate_words(json.loads(answer.stdout)))
+            lacks = [line for line in answer.stderr.splitlines() if line.startswith("! ")]
+            self.query_one("#estimate", Static).update(estimate_words(json.loads(answer.stdout), lacks))
 
     def _say(self, text: str, style: str = MUTED) -> None:
         self.query_one("#estimate", Static).update(plain(text or " ", style))
@@ -178,7 +217,10 @@ class NewRunForm(Dialog[None]):
         metrics = self.query_one("#metrics", Choices).values
         if tuple(metrics) != default_metrics():
             arguments += [part for metric in metrics for part in option("metric", metric)]
-        for name, usual in (("samples", "50"), ("examples", "2"), ("seed", "")):
+        for name, value in self.query_one(MetricInputs).arguments().items():
+            arguments += option(name, value)
+        samples = SAMPLES_UNTIL_DECIDED if "until-decided" in self.query_one("#extras", Choices).chosen else SAMPLES
+        for name, usual in (("samples", samples), ("examples", "2"), ("seed", "")):
             if self._text(name) != usual:
                 arguments += option(name, self._text(name))
         for name, usual in (("quantization", "none"), ("dtype", "auto"), ("device", "auto")):
@@ -195,8 +237,15 @@ class NewRunForm(Dialog[None]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "start":
             self._start()
+        elif event.button.id == "browse":
+            self.run_worker(self._browse(), group="browse")
         else:
             self.action_close()
+
+    async def _browse(self) -> None:
+        chosen = await picked(self.app, self._text("model"), folder=True)
+        if chosen is not None:
+            self.query_one("#model", Input).value = chosen
 
     def _start(self) -> None:
         if self._missing():

@@ -15,9 +15,9 @@ from textual.widgets import Static
 from core.domain import Run, RunState
 from sap_tui.bridge import Snapshot
 from sap_tui.commands.runs import precision
+from sap_tui.exports import ask_and_write
 from sap_tui.keys import bindings
-from sap_tui.rankings import progress_of
-from sap_tui.screens.base import MainScreen, hint
+from sap_tui.screens.base import MainScreen
 from sap_tui.screens.ranking import run_line
 from sap_tui.studies import Found, Studies, Study
 from sap_tui.text import joined, plain
@@ -38,7 +38,7 @@ WAITING = {
     "agreement": "Comparing the metrics …",
     "convergence": "Scoring over growing numbers of questions …",
 }
-NO_RUN = hint("No run yet.\n\nPress ", "1", " to choose strategies and score them with ", "n", ".")
+NO_RUN = "No run yet.\n\nPress {show_catalogue} to choose strategies and score them with {new_run}."
 SECONDS_BETWEEN_PARTIAL = 4.0
 SECONDS_BEFORE_PLOT = 0.05
 PANE_STEP = 3
@@ -155,13 +155,17 @@ class OutcomesScreen(MainScreen):
 
     def _empty(self, run: Run | None, snapshot: Snapshot) -> Content:
         if run is None:
-            return NO_RUN
+            return self.hint(NO_RUN)
         if self._view_name == "outcomes" and (run.task, run.model) not in snapshot.outcomes:
             where = plain(f"No outcomes yet of {run.task} under {run.model}.")
-            what = hint("\n\nPress ", "i", " to import what fine-tuning gave, ", "v", " to see how the metrics agree.")
+            what = self.hint(
+                "\n\nPress {import_outcomes} to import what fine-tuning gave, {next_view} to see how the metrics agree."
+            )
             return where + what
         if self._problem:
-            return plain(self._problem) + hint("\n\nPress ", "o", " for another run, ", "v", " for another view.")
+            return plain(self._problem) + self.hint(
+                "\n\nPress {choose_run} for another run, {next_view} for another view."
+            )
         return Content(WAITING[self._view_name])
 
     def _load(self, run: Run, snapshot: Snapshot) -> None:
@@ -178,7 +182,7 @@ class OutcomesScreen(MainScreen):
             self._compute(study)
 
     def _study(self, run: Run, snapshot: Snapshot) -> Study | None:
-        number, depends_on = str(run.id), progress_of(run)
+        number, depends_on = str(run.id), self.app.rankings.stamp_of(run)
         if self._view_name == "agreement":
             return Study(("agree", number, "--json"), depends_on)
         if self._view_name == "convergence":
@@ -250,6 +254,15 @@ class OutcomesScreen(MainScreen):
             self._metric = None
             self.choose(self.app.snapshot.runs[place].id)
 
+    def action_export_csv(self) -> None:
+        """The numbers of the view."""
+        by = option("by", self._view.metric) if self._view else []
+        arguments = {
+            "outcomes": ["judge", "--points", "--run"], "agreement": ["agree"], "convergence": ["converge", *by],
+        }[self._view_name]  # fmt: skip
+        name = f"{self._view_name}-run-{self._number}"
+        ask_and_write(self.app, f"the {self._view_name}", name, [*arguments, str(self._number)])
+
     def action_import_outcomes(self) -> None:
         from sap_tui.screens.outcomes_form import OutcomesForm
 
@@ -257,15 +270,17 @@ class OutcomesScreen(MainScreen):
         if run:
             self.app.push_screen(OutcomesForm(run.task, run.model))
         else:
-            self.app.say("Outcomes belong to a task and a target model. Press 1 and score some strategies first.")
+            self.tell(
+                "Outcomes belong to a task and a target model. Press {show_catalogue} and score some strategies first."
+            )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "next_metric":
-            return bool(self._view and len(self._view.metrics) > 1) or None
-        if action == "copy_row":
-            return self._view is not None or None
+            return bool(self._view and len(self._view.metrics) > 1)
+        if action in ("copy_row", "export_csv"):
+            return self._view is not None
         if action == "choose_run":
-            return bool(self.app.snapshot.runs) or None
+            return bool(self.app.snapshot.runs)
         return True
 
 

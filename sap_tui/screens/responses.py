@@ -14,12 +14,13 @@ from textual.widgets import Input
 from core.domain import Run, Strategy
 from core.errors import SapError
 from core.store.catalogue import Sample, question, response
+from core.store.damage import explained
 from core.store.db import open_reader
 from core.store.pages import ResponseQuery, ResponseRow
 from sap_tui.bridge import Snapshot
 from sap_tui.keys import bindings
 from sap_tui.responses import Counted, PageRead, ReadingFailed, ResponseReader, SampleRead
-from sap_tui.screens.base import MainScreen, hint
+from sap_tui.screens.base import MainScreen
 from sap_tui.text import plain
 from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.filter_bar import FilterBar
@@ -28,8 +29,8 @@ from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Record
 from sap_tui.widgets.response_rows import columns_for, list_title, response_record, sample_sections, without_scores
 
-NOTHING = hint("This strategy has no responses yet. Press ", "esc", " and then ", "i", " to import a file of them.")
-NO_MATCH = hint("No response and no question holds that text. Press ", "/", " and ", "esc", " to see all again.")
+NOTHING = "This strategy has no responses yet. Press {back} and then {import_file} to import a file of them."
+NO_MATCH = "No response and no question holds that text. Press {filter} and {close} to see all again."
 PANE_STEP = 4
 LOOKING = Content("Looking for it …")
 
@@ -41,9 +42,9 @@ class ResponsesScreen(MainScreen):
     PROSE = (
         "The responses of one strategy in the task's order. Length counts characters; tokens and nll, the mean "
         "surprisal of a token in nats, are those of the newest run that scored the strategy, and so is whether the "
-        "response has the gold answer. Sort with s, turn round with S: what has no value comes last. The filter "
-        "looks into responses and questions; letters A to Z match in both cases. Enter shows a scored response with "
-        "the surprisal of every token."
+        "response has the gold answer. Sort with {next_sort}, turn round with {reverse_sort}: what has no value comes "
+        "last. The filter looks into responses and questions; letters A to Z match in both cases. Enter shows a "
+        "scored response with the surprisal of every token."
     )
 
     def __init__(self, strategy: Strategy) -> None:
@@ -122,7 +123,7 @@ class ResponsesScreen(MainScreen):
         self._draw()
 
     def _draw(self) -> None:
-        otherwise = NO_MATCH if self._query.contains else NOTHING
+        otherwise = self.hint(NO_MATCH if self._query.contains else NOTHING)
         empty = plain(self._problem, "$error") if self._problem else otherwise if self._finished else LOOKING
         self.table.show(self._rows, empty=empty)
         title = list_title(self._strategy, len(self._rows), self._finished, len(self.table.marks), self._run)
@@ -199,7 +200,7 @@ class ResponsesScreen(MainScreen):
             with closing(open_reader(self.app.catalogue)) as reader:
                 lines = [_json_line(reader, self._strategy.id, key) for key in keys]
         except (SapError, sqlite3.Error) as error:
-            self.app.call_from_thread(self.app.say, str(error), "error")
+            self.app.call_from_thread(self.app.say, str(explained(error, self.app.catalogue) or error), "error")
         else:
             self.app.call_from_thread(self.app.copy, "\n".join(line for line in lines if line))
 

@@ -9,16 +9,18 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from core.text import visible
 from sap_tui.comparisons import NoComparison, Questions, ShownQuestion, ShownSample
 from sap_tui.keys import Place, bindings
+from sap_tui.pace import focus_without_repaint
 from sap_tui.screens.compare import CONTEXTS
 from sap_tui.text import joined, plain
 from sap_tui.widgets.detail_pane import retitle
 from sap_tui.widgets.heat import scale
 from sap_tui.widgets.heat_text import HeatText
+from sap_tui.widgets.key_line import KeyLine
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Rows
 from sap_tui.widgets.sample_rows import TOKEN_COLUMNS, TokenRows, sample_facts, sample_title, token_line, why_no_tokens
@@ -39,9 +41,10 @@ class SampleScreen(Screen[None]):
     BINDINGS = bindings("sample")
     PROSE = (
         "The question as the target model saw it, the response with every token on the colour of its surprisal, and "
-        "all tokens with their numbers. Cursor and table follow each other. Sort the table with s to find the most "
-        "surprising tokens, or go through them with w."
+        "all tokens with their numbers. Cursor and table follow each other. Sort the table with {next_sort} to find "
+        "the most surprising tokens, or go through them with {worst_token}."
     )
+    focused = focus_without_repaint()
     if TYPE_CHECKING:
         app: SapApp
 
@@ -66,7 +69,7 @@ class SampleScreen(Screen[None]):
                 yield RecordTable(TOKEN_COLUMNS, table_id="tokens")
         yield Static(id="token")
         yield Static(id="scale")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._questions = Questions(self.app.catalogue, self._run, (self._strategy,))

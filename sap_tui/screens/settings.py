@@ -10,7 +10,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.widget import Widget
-from textual.widgets import Button, Footer, Input, Static
+from textual.widgets import Button, Input, Static
 
 from core.errors import UsageError
 from core.settings import SETTINGS, Setting, Value, config_path
@@ -21,11 +21,12 @@ from sap_tui.text import MUTED, plain
 from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.dialogs import Dialog
 from sap_tui.widgets.form import buttons, labelled
+from sap_tui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
 
-MOVES = "tab next · ← → choose · enter keep"
+MOVES = "tab next · {previous_choice} {next_choice} choose · enter keep"
 YES_AND_NO = [("true", "yes"), ("false", "no")]
 
 
@@ -49,8 +50,8 @@ class SettingsScreen(Dialog[None]):
             with VerticalScroll(classes="fields", can_focus=False):
                 yield from self._lines()
             yield Static(id="about", classes="remark")
-            yield buttons(MOVES, ("close", "Close"))
-        yield Footer(show_command_palette=False)
+            yield buttons(self.app.keymap.in_words(MOVES), ("close", "Close"))
+        yield KeyLine()
 
     def _lines(self) -> Iterable[Widget]:
         for declared in SETTINGS.values():

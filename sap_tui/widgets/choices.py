@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.actions import SkipAction
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
+from sap_tui.keys import bindings
 from sap_tui.text import MUTED, plain
 
 GAP = "  "
@@ -22,16 +21,12 @@ SIGN_AND_SPACE = "☐ "
 class Choices(Widget, can_focus=True):
     """Options as (value, label). Of one kind the cursor is the choice; with `several`, space takes and leaves each."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1)", "Previous", show=False),
-        Binding("right,l", "move(1)", "Next", show=False),
-        Binding("up,k", "move_line(-1)", "Previous line", show=False),
-        Binding("down,j", "move_line(1)", "Next line", show=False),
-        Binding("space", "take", "Take or leave", show=False),
-    ]
+    BINDINGS = bindings("choices")
     DEFAULT_CSS = "Choices { height: auto; width: 1fr; } Choices:focus { background: $row-cursor; }"
 
-    class Changed(Message):
+    class Moved(Message):
+        """The cursor is on another option; of one kind, that is a change too."""
+
         def __init__(self, choices: Choices) -> None:
             super().__init__()
             self.choices = choices
@@ -39,6 +34,9 @@ class Choices(Widget, can_focus=True):
         @property
         def control(self) -> Choices:
             return self.choices
+
+    class Changed(Moved):
+        """Something else is chosen."""
 
     def __init__(
         self, options: Sequence[tuple[str, str]], field: str, *, chosen: Iterable[str] = (), several: bool = False
@@ -100,15 +98,31 @@ class Choices(Widget, can_focus=True):
         sign = ("☑ " if taken else "☐ ") if self._several else ("● " if taken else "○ ")
         return Content.assemble((sign, style), plain(label, style))
 
-    def action_move(self, step: int) -> None:
+    @property
+    def at_cursor(self) -> str:
+        """The value of the option with the cursor."""
+        return self._options[self._cursor][0] if self._options else ""
+
+    def action_previous_choice(self) -> None:
+        self._move(-1)
+
+    def action_next_choice(self) -> None:
+        self._move(1)
+
+    def action_choice_above(self) -> None:
+        self._move_line(-1)
+
+    def action_choice_below(self) -> None:
+        self._move_line(1)
+
+    def _move(self, step: int) -> None:
         place = max(0, min(len(self._options) - 1, self._cursor + step))
         if place != self._cursor:
             self._cursor = place
             self.refresh()
-            if not self._several:
-                self.post_message(self.Changed(self))
+            self.post_message(self.Moved(self) if self._several else self.Changed(self))
 
-    def action_move_line(self, step: int) -> None:
+    def _move_line(self, step: int) -> None:
         """To the option above or below; where there is no such line the key is the form's."""
         lines = self._lines(self.size.width)
         line = next((number for number, places in enumerate(lines) if self._cursor in places), 0)
@@ -116,13 +130,13 @@ class Choices(Widget, can_focus=True):
             raise SkipAction
         here = self._start(lines[line], self._cursor)
         places = lines[line + step]
-        self.action_move(min(places, key=lambda place: abs(self._start(places, place) - here)) - self._cursor)
+        self._move(min(places, key=lambda place: abs(self._start(places, place) - here)) - self._cursor)
 
     def _start(self, line: Sequence[int], place: int) -> int:
         """The cell of the line in which the option starts."""
         return sum(self._cells(before) + len(GAP) for before in line if before < place)
 
-    def action_take(self) -> None:
+    def action_take_choice(self) -> None:
         if self._several and self._options:
             self.chosen ^= {self._options[self._cursor][0]}
             self.refresh()
@@ -134,6 +148,6 @@ class Choices(Widget, can_focus=True):
         for place in lines[event.y] if event.y < len(lines) else ():
             end = start + self._cells(place)
             if start <= event.x < end:
-                self.action_move(place - self._cursor)
-                self.action_take()
+                self._move(place - self._cursor)
+                self.action_take_choice()
             start = end + len(GAP)

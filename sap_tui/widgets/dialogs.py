@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -10,11 +11,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sap_tui.keys import bindings
+from sap_tui.pace import focus_without_repaint
 from sap_tui.text import MUTED, plain
+from sap_tui.widgets.key_line import KeyLine
 
 Result = TypeVar("Result")
 
@@ -23,6 +26,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
     """A window that escape closes without a result."""
 
     BINDINGS = bindings("dialog")
+    focused = focus_without_repaint()
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -45,7 +49,7 @@ class Confirm(Dialog[bool]):
             with Horizontal(classes="buttons"):
                 yield Button(Content("Keep"), id="no", compact=True)
                 yield Button(Content(self._yes), id="yes", variant="error", compact=True)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")
@@ -66,7 +70,7 @@ class Choose(Dialog[int]):
             choices = OptionList(*(Option(line) for line in self._lines), markup=False, compact=True)
             choices.highlighted = self._highlighted
             yield choices
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_index)
@@ -84,7 +88,7 @@ class AskNumber(Dialog[int]):
         with Vertical(classes="window small") as window:
             window.border_title = Content(self._title)
             yield Input(type="integer", compact=True, placeholder=f"{self._low:,} to {self._high:,}")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip().isdecimal():
@@ -104,14 +108,14 @@ class AskPath(Dialog[str]):
             window.border_title = Content(self._title)
             yield Input(self._path, compact=True, select_on_focus=False)
             yield Static(classes="remark")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        path = Path(event.value).expanduser()
+        path = Path(os.path.expanduser(event.value))
         words = "That file exists; enter replaces it." if path.is_file() else "enter writes it"
         where = Content.assemble(plain(str(path.absolute()), MUTED), "\n")
         self.query_one(".remark", Static).update(where + Content.styled(words, "$warning" if path.is_file() else ""))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip():
-            self.dismiss(str(Path(event.value.strip()).expanduser().absolute()))
+            self.dismiss(str(Path(os.path.expanduser(event.value.strip())).absolute()))

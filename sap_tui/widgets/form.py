@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from textual.app import App
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.suggester import Suggester
@@ -27,6 +29,16 @@ def buttons(moves: str, *names: tuple[str, str]) -> Horizontal:
     return Horizontal(Static(Content(moves), classes="moves"), *made, classes="buttons")
 
 
+async def picked(app: App[None], typed: str, *, folder: bool = False) -> str | None:
+    """Let the user pick a file or a folder, beginning where the typed path is; None without a choice."""
+    from textual_fspicker import FileOpen, SelectDirectory
+
+    path = Path(os.path.expanduser(typed or "."))
+    start = path if path.is_dir() else path.parent
+    chosen = await app.push_screen_wait(SelectDirectory(start) if folder else FileOpen(start, must_exist=True))
+    return None if chosen is None else str(chosen)
+
+
 class PathSuggester(Suggester):
     """Completes paths of files and folders, after those that were given."""
 
@@ -47,7 +59,7 @@ def _completed(value: str) -> str | None:
     try:
         with os.scandir(where) as entries:
             names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
-    except OSError:
+    except (OSError, ValueError):
         return None
     found = next((name for name in names if name.startswith(start)), None)
     return None if found is None else value[: len(value) - len(start)] + found

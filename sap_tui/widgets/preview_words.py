@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from textual.content import Content
 
+from core.text import visible
 from sap_tui.text import MUTED, plain
 from sap_tui.widgets.detail_pane import section
 from sap_tui.words import counted
 
 LONGEST_SAMPLE = 400
+LONGEST_NAME = 40
 NOTHING_KEPT = "Nothing is kept of files with bad lines, unless you choose to leave those lines out."
 
 
@@ -54,3 +57,36 @@ def _sample(previews: Sequence[dict[str, Any]]) -> Iterator[Content]:
     if first:
         yield section("First question", first["question"][:LONGEST_SAMPLE])
         yield section("Its response", first["response"][:LONGEST_SAMPLE] or "(empty)")
+
+
+def outcome_words(found: dict[str, Any], scored: Collection[str]) -> Content:
+    """What `outcomes FILE --dry-run --json` printed; `scored` are the target models that the task has runs of."""
+    lines = [plain(problem, "$warning") for problem in found["problems"]]
+    if lines:
+        lines.append(Content.styled("Nothing is kept of a file with bad lines.", "$error"))
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for row in found["outcomes"]:
+        by_model.setdefault(row["model"], []).append(row)
+    for model, rows in by_model.items():
+        lines += _under_model(model, rows, model in scored)
+    if found["replaced"]:
+        lines.append(Content.styled(f"{counted(found['replaced'], 'earlier outcome')} will be replaced.", "$warning"))
+    if found["other_rows"]:
+        lines.append(
+            Content.styled(f"Left out: {counted(found['other_rows'], 'row')} of other tasks or models.", MUTED)
+        )
+    return Content("\n").join(lines)
+
+
+def _under_model(model: str, rows: Sequence[dict[str, Any]], is_scored: bool) -> Iterator[Content]:
+    outcomes = sum(len(row["accuracies"]) for row in rows)
+    what = f": {counted(outcomes, 'outcome')} of {counted(len(rows), 'strategy')}"
+    unknown = "" if is_scored else "  no run under this model yet"
+    yield Content.assemble(plain(model, "bold"), what, (unknown, "$warning"))
+    width = min(LONGEST_NAME, max(cell_len(visible(row["strategy"])) for row in rows))
+    for row in rows:
+        accuracies = row["accuracies"]
+        mean = f"{100 * sum(accuracies) / len(accuracies):5.1f}%"
+        seeds = f"  mean of {len(accuracies)} seeds" if len(accuracies) > 1 else ""
+        name = plain(row["strategy"]).truncate(width, ellipsis=True, pad=True)
+        yield Content.assemble("  ", name, f"  {mean}", (seeds, MUTED))

@@ -14,8 +14,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
 
-from sap_tui.keys import bindings
+from sap_tui.keymap import Keymap
+from sap_tui.keys import ACTIONS, bindings
 from sap_tui.widgets.records import GAP, MARK_WIDTH, Column, Record, Rows, RowSource, row_content
+
+COLUMNS_RIGHT = next(action for action in ACTIONS if action.id == "columns_right")
 
 
 class RecordTable(ScrollView, can_focus=True):
@@ -277,12 +280,14 @@ class RecordTable(ScrollView, can_focus=True):
         return self._strip(self._mark(record), record.cells, self._style(*parts))
 
     def _header(self) -> Strip:
-        """The titles, with a sign at the right end while there are more columns."""
+        """The titles; while there are more columns the right end has a sign and the key that shows them."""
         style = self._style("header")
         line = self._strip(Content(), self._titles(), style)
         if self._full_width - GAP - self.scroll_offset.x <= self.size.width:
             return line
-        more = self._drawn(Content.styled(" ›", "$primary"), style)
+        keymap: Keymap = getattr(self.app, "keymap", Keymap())
+        key = keymap.shown(COLUMNS_RIGHT)[-1]
+        more = self._drawn(Content.styled(f" {key} ›", "$primary"), style)
         return Strip.join([line.crop(0, self.size.width - more.cell_length), more])
 
     def _style(self, *parts: str) -> Style:

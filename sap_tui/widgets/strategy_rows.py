@@ -73,7 +73,7 @@ def used_columns(rows: Sequence[Record]) -> tuple[list[Column], list[Record]]:
     return fitted([COLUMNS[place] for place in used], records), records
 
 
-def strategy_details(snapshot: Snapshot, strategy: Strategy) -> Content:
+def strategy_details(snapshot: Snapshot, strategy: Strategy, new_run: str) -> Content:
     """What is known about a strategy, with its first response."""
     run = snapshot.last_runs.get((strategy.task, strategy.name))
     described = fields(
@@ -84,7 +84,7 @@ def strategy_details(snapshot: Snapshot, strategy: Strategy) -> Content:
             ("responses", Content(f"{strategy.responses:,}")),
             ("source", plain(_end_of(strategy.source))),
             ("updated", Content(ago(time.time() - strategy.updated_at))),
-            ("last run", _run_words(run) if run else Content("none; n starts one")),
+            ("last run", _run_words(run) if run else Content(f"none; {new_run} starts one")),
             ("note", plain(strategy.note)),
         ]
     )
@@ -96,14 +96,14 @@ def strategy_details(snapshot: Snapshot, strategy: Strategy) -> Content:
     return Content("\n").join([part for part in parts if part.plain])
 
 
-def task_details(snapshot: Snapshot, task: Task, report: RankingReport | None) -> Content:
-    """What is known about a task; `report` is its newest ranking."""
+def task_details(snapshot: Snapshot, task: Task, report: RankingReport | None, new_run: str) -> Content:
+    """What is known about a task; `report` is its newest ranking, `new_run` the key that starts a run."""
     run = snapshot.last_run(task.name)
     described = fields(
         [
             ("questions", Content(f"{task.questions:,}")),
             ("strategies", Content(f"{len(snapshot.strategies_of(task.name)):,}")),
-            ("last run", _run_words(run) if run else Content("none; n starts one")),
+            ("last run", _run_words(run) if run else Content(f"none; {new_run} starts one")),
         ]
     )
     verdict = section("Verdict", verdict_sentence(report)) if report else Content()

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sap_tui.bridge import Snapshot
+from sap_tui.keys import PLACES, Place
 from sap_tui.text import MUTED, joined, plain
 from sap_tui.widgets.progress import STATES
 
@@ -23,7 +24,7 @@ COUNTED = ("running", "queued", "paused", "interrupted", "stalled", "waiting", "
 
 
 class Tab(Static):
-    """The name of a mode; a click goes there."""
+    """The name of a mode, and of what was opened from it; a click goes there."""
 
     def __init__(self, mode: str, key: str, label: str) -> None:
         super().__init__(Content.assemble((key, MUTED), f" {label}"), classes="tab")
@@ -48,16 +49,19 @@ class TitleBar(Horizontal):
     }
     """
 
-    def __init__(self, mode: str, catalogue: Path) -> None:
+    def __init__(self, place: Place, catalogue: Path) -> None:
         super().__init__()
-        self._mode = mode
+        self._here = place
         self._place = plain(f"{socket.gethostname()}:{_short(catalogue)}", MUTED)
 
     def compose(self):  # type: ignore[no-untyped-def]
         yield Static(Content("sap-tui"), classes="name")
+        app = cast("SapApp", self.app)
         for mode, label in TABS:
-            tab = Tab(mode, cast("SapApp", self.app).keymap.shown_first(f"show_{mode}"), label)
-            tab.set_class(mode == self._mode, "-here")
+            is_here = mode == app.current_mode
+            opened = f" › {PLACES[self._here]}" if is_here and self._here != mode else ""
+            tab = Tab(mode, app.keymap.shown_first(f"show_{mode}"), f"{label}{opened}")
+            tab.set_class(is_here, "-here")
             yield tab
         yield Static(self._place, classes="place")
         yield Static(Content(), classes="counts")

@@ -4,79 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.conftest import end_processes, wait_until, write_strategy
+from tests.conftest import wait_until, write_strategy
 from tests.e2e.command_line import CommandLine
+from tests.e2e.terminal import Terminal, needs_tmux
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="NOT TESTED: tmux is not installed")
-SLOW_ENGINE = '{"delay_s": 0.25}'
-
-
-class Terminal:
-    """A tmux server of its own with one window of 120 by 36."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._name = f"sap-tui-test-{uuid.uuid4().hex[:12]}"
-
-    def _tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-L", self._name, "-f", "/dev/null", *arguments]
-        # What a test runner says about the size of its own terminal must not reach this one.
-        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "TMUX")}
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=environment).stdout
-
-    def open(self, catalogue: Path) -> None:
-        app = shlex.join([sys.executable, "-m", "sap_tui.cli", "--catalogue", str(catalogue)])
-        shell = f"{app}; echo ended with $?; exec sleep 60"
-        place = ("-x", "120", "-y", "36", "-s", "test", "-c", str(self._folder))
-        self._tmux("new-session", "-d", *place, "-e", f"SAP_TUI_FAKE={SLOW_ENGINE}", "sh", "-c", shell)
-
-    def keys(self, *keys: str) -> None:
-        self._tmux("send-keys", "-t", "test", *keys)
-
-    def text(self) -> str:
-        return self._tmux("capture-pane", "-p", "-t", "test")
-
-    def shows(self, *parts: str, seconds: float = 30.0) -> str:
-        """Wait until all the parts stand on the screen, and return it."""
-
-        def found() -> str:
-            text = self.text()
-            return text if all(part in text for part in parts) else ""
-
-        try:
-            return wait_until(found, seconds, f"{parts} on the screen")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.text()}") from None
-
-    def close(self) -> None:
-        subprocess.run(["tmux", "-L", self._name, "kill-server"], capture_output=True, timeout=30)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path)
-    yield terminal
-    terminal.close()
-
-
-@pytest.fixture
-def own_catalogue(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "own.db"
-    yield path
-    end_processes(path)
+pytestmark = needs_tmux
 
 
 def progress(text: str) -> int:
@@ -119,6 +55,7 @@ def import_in_the_app(terminal: Terminal, file: Path) -> None:
     terminal.keys(str(file))
     terminal.shows("wordy.jsonl: 24 records")
     terminal.keys("Enter")
+    wait_until(lambda: "Import responses" not in terminal.text(), 60, "the end of the form")
     terminal.shows("1 task, 2 strategies", "wordy")
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
+from core import clock
 from core.domain import Run
+from core.jobs.launcher import RunnerLock
+from core.jobs.runner import Runner
 from core.store.check import problems
 from core.store.db import Writer, open_reader
 from core.store.runs import run_by_id
@@ -70,3 +77,21 @@ def all_scores(catalogue: Path, run: int) -> list[tuple[object, ...]]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def supervise(catalogue: Path, done: Callable[[], bool], monkeypatch: pytest.MonkeyPatch, seconds: float = 60) -> None:
+    """A runner in this process, for which every look is a minute later: what waits in the queue does not wait long."""
+    lock = RunnerLock(catalogue)
+    assert lock.held
+    runner = Runner(catalogue, lock)
+    looks = itertools.count()
+    really = clock.since_boot
+    monkeypatch.setattr(clock, "since_boot", lambda: really() + 60 * next(looks))
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "the runner did not get there"
+        runner.step()
+        time.sleep(0.02)
+    monkeypatch.setattr(clock, "since_boot", really)
+    runner.close()
+    lock.release()

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import boot_id
 from core.domain import Identity, RunState
 from core.jobs.claim import (
     BARREN_LIMIT,
+    Death,
     LostClaimError,
     StopWorkError,
     beat,
@@ -27,7 +29,8 @@ from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume
 from tests.jobs.helpers import queue_run, run_now
 
-DEAD = Identity(host="here", boot="another boot", pid=os.getpid(), start=1)
+DEAD = Identity(host="here", boot=boot_id(), pid=os.getpid(), start=1)
+REBOOTED = replace(DEAD, boot="another boot")
 
 
 def give_to(catalogue: Path, run: int, owner: Identity) -> None:
@@ -82,7 +85,7 @@ def test_whoever_was_overtaken_writes_nothing(catalogue: Path, stand_in_model: P
         for write in (
             lambda: beat(writer, first),
             lambda: finish(writer, first),
-            lambda: release(writer, first, "run"),
+            lambda: release(writer, first),
         ):
             with pytest.raises(LostClaimError):
                 write()
@@ -96,9 +99,9 @@ def test_wishes_reach_the_owner(catalogue: Path, stand_in_model: Path) -> None:
         assert claim is not None
         with writer.transaction() as connection:
             wish_pause(connection, run)
-        with pytest.raises(StopWorkError) as stopped:
+        with pytest.raises(StopWorkError):
             beat(writer, claim)
-        release(writer, claim, stopped.value.want)
+        release(writer, claim)
         assert run_now(catalogue, run).shown == "paused"
         assert claim_run(writer, run) is None
         with writer.transaction() as connection:
@@ -119,8 +122,8 @@ def test_a_reboot_interrupts_and_waits_for_the_user(catalogue: Path, stand_in_mo
     run = queue_run(catalogue, stand_in_model)
     with Writer(catalogue) as writer:
         assert claim_run(writer, run) is not None
-        give_to(catalogue, run, DEAD)
-        assert requeue_orphan(writer, run, DEAD, "gone", rebooted=True, auto_resume=False)
+        give_to(catalogue, run, REBOOTED)
+        assert requeue_orphan(writer, run, REBOOTED, Death("gone"), rebooted=True, auto_resume=False)
         assert run_now(catalogue, run).shown == "interrupted"
         assert claim_run(writer, run) is None
 
@@ -132,7 +135,7 @@ def test_three_barren_attempts_end_a_run(catalogue: Path, stand_in_model: Path) 
             assert run_now(catalogue, run).state is RunState.QUEUED, attempt
             assert claim_run(writer, run) is not None
             give_to(catalogue, run, DEAD)
-            assert requeue_orphan(writer, run, DEAD, "ended by SIGSEGV", rebooted=False, auto_resume=False)
+            assert requeue_orphan(writer, run, DEAD, Death("ended by SIGSEGV"), rebooted=False, auto_resume=False)
     ended = run_now(catalogue, run)
     assert ended.state is RunState.FAILED
     assert "SIGSEGV" in ended.why
@@ -142,5 +145,5 @@ def test_an_orphan_that_changed_hands_is_left_alone(catalogue: Path, stand_in_mo
     run = queue_run(catalogue, stand_in_model)
     with Writer(catalogue) as writer:
         assert claim_run(writer, run) is not None
-        assert not requeue_orphan(writer, run, DEAD, "gone", rebooted=False, auto_resume=False)
+        assert not requeue_orphan(writer, run, DEAD, Death("gone"), rebooted=False, auto_resume=False)
     assert run_now(catalogue, run).state is RunState.RUNNING

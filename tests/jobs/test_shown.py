@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
+from core.clock import since_boot
 from core.jobs.claim import claim_run
 from core.store.db import Writer
+from core.store.runs import delay_start
 from tests.jobs.helpers import queue_run, run_now
 
 
@@ -33,7 +34,7 @@ def test_stalled(
             connection.execute("INSERT INTO chunks (run, number, tokens) VALUES (?, 0, ?)", (run, largest_chunk))
             connection.execute(
                 "UPDATE runs SET phase = 'scoring', beat_at = ?, tokens_per_second = ? WHERE id = ?",
-                (time.time() - silent, speed, run),
+                (since_boot() - silent, speed, run),
             )
     assert run_now(catalogue, run).shown == shown
 
@@ -41,5 +42,5 @@ def test_stalled(
 def test_a_delayed_restart_is_shown_as_waiting(catalogue: Path, stand_in_model: Path) -> None:
     run = queue_run(catalogue, stand_in_model)
     with Writer(catalogue) as writer, writer.transaction() as connection:
-        connection.execute("UPDATE runs SET not_before = ? WHERE id = ?", (time.time() + 60, run))
+        delay_start(connection, run, 60, "")
     assert run_now(catalogue, run).shown == "waiting"

@@ -80,8 +80,8 @@ def do(path: Path, number: int, engine: FakeEngine, stop_after: int | None = Non
 
         try:
             Worker(writer, claim, lambda run, on_phase: engine, stopping).work()
-        except StopWorkError as wish:
-            release(writer, claim, wish.want)
+        except StopWorkError:
+            release(writer, claim)
     assert_sound(path)
     return run_now(path, number)
 

@@ -8,6 +8,7 @@ from sap_tui.keys import Place
 from sap_tui.screens.compare import CompareScreen
 from sap_tui.screens.ranking import RankingScreen
 from sap_tui.screens.sample import SampleScreen
+from sap_tui.widgets.dialogs import AskPath
 from sap_tui.widgets.heat_text import HeatText
 from tests.ui.conftest import Session
 
@@ -79,6 +80,7 @@ COMPARE_EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Effect]] = {
     ("scroll_together", "compare"): ((), says("Both texts scroll together.")),
     ("next_context", "compare"): ((), says("behind one context only")),
     ("next_context", "sample"): ((), says("behind one context only")),
+    ("export_csv", "compare"): ((), on(AskPath)),
     ("copy_text", "compare"): ((), lambda session: session.app.clipboard.endswith((".", "!"))),
     ("copy_text", "sample"): ((), lambda session: session.app.clipboard.endswith((".", "!"))),
     ("back", "compare"): ((), on(RankingScreen)),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from textual.pilot import Pilot
 
+from core.clock import since_boot
 from core.jobs.claim import claim_run
 from core.jobs.identity import own_identity
 from core.jobs.scorers import register, turn_idle
@@ -146,8 +147,9 @@ def running(scored: Path, stand_in_model: Path) -> Path:
     change(scored, "UPDATE runs SET state = 'running', phase = 'scoring', total = 96, done = 30, tokens_total = 9600, "
                    "tokens_done = 3000, tokens_per_second = 1234.5 WHERE id = 2")  # fmt: skip
     me = own_identity()
-    change(scored, "UPDATE runs SET host = ?, boot = ?, pid = ?, pid_start = ?, beat_at = strftime('%s', 'now'), "
-                   "started_at = beat_at WHERE id = 2", me.host, me.boot, me.pid, me.start)  # fmt: skip
+    change(scored, "UPDATE runs SET host = ?, boot = ?, pid = ?, pid_start = ?, beat_at = ?, "
+                   "started_at = strftime('%s', 'now') WHERE id = 2",
+           me.host, me.boot, me.pid, me.start, since_boot())  # fmt: skip
     return scored
 
 

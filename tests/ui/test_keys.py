@@ -17,12 +17,14 @@ from sap_tui.screens.new_run import NewRunForm
 from sap_tui.screens.outcomes_form import OutcomesForm
 from sap_tui.screens.responses import ResponsesScreen
 from sap_tui.screens.settings import SettingsScreen
+from sap_tui.widgets.choices import Choices
 from sap_tui.widgets.dialogs import AskNumber, AskPath, Choose, Confirm
 from sap_tui.widgets.filter_bar import FilterBar
 from tests.ui.compare_keys import COMPARE_EFFECTS, TEXT_SIZE, come_to
 from tests.ui.conftest import Opener, Session, change, stay_loaded, value_of
 
-STARTS: dict[Place, str] = {"table": "catalogue", "dialog": "catalogue", "ranking": "ranking", "catalogue": "catalogue",
+STARTS: dict[Place, str] = {"table": "catalogue", "dialog": "catalogue", "choices": "catalogue",
+                            "ranking": "ranking", "catalogue": "catalogue",
                             "outcomes": "outcomes",
                             "compare": "ranking", "sample": "ranking", "text": "ranking",
                             "responses": "catalogue"}  # fmt: skip
@@ -48,6 +50,16 @@ def wants(run: int, want: str) -> Callable[[Session], object]:
     return lambda session: value_of(session.app.catalogue, f"SELECT want FROM runs WHERE id = {run}") == want
 
 
+def choices(session: Session) -> Choices:
+    focused = session.app.focused
+    assert isinstance(focused, Choices)
+    return focused
+
+
+def option(value: str) -> Callable[[Session], object]:
+    return lambda session: choices(session).at_cursor == value
+
+
 def help_scrolled_to(line: int) -> Callable[[Session], object]:
     def reached(session: Session) -> bool:
         screen = session.app.screen
@@ -56,6 +68,8 @@ def help_scrolled_to(line: int) -> Callable[[Session], object]:
     return reached
 
 
+# So low that the notes of a ranking do not fit.
+LOW = (80, 14)
 SIZES = {"columns_left": (60, 30), "columns_right": (60, 30), "scroll_pane_down": (90, 20), "scroll_pane_up": (90, 20)}
 FREED = "SELECT max(want) FROM scorers"
 # What to press before the key, and what is true afterwards and was not before.
@@ -85,7 +99,17 @@ EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], obje
     ("scroll_pane_up", "outcomes"): (("right_square_bracket",),
                                      lambda session: session.screen.pane.scroll_offset.y == 0),
     ("copy_row", "outcomes"): ((), lambda session: "%" in session.app.clipboard),
+    ("scroll_pane_down", "ranking"): ((), lambda session: session.screen.query_one("#below").scroll_offset.y > 0),
+    ("scroll_pane_up", "ranking"): (("right_square_bracket",),
+                                    lambda session: session.screen.query_one("#below").scroll_offset.y == 0),
+    ("by_model", "ranking"): ((), lambda session: "every target model" in session.words),
     ("export_csv", "ranking"): ((), opens(AskPath)),
+    ("export_csv", "outcomes"): ((), opens(AskPath)),
+    ("previous_choice", "choices"): (("right",), option("none")),
+    ("next_choice", "choices"): ((), option("int8")),
+    ("choice_above", "choices"): (("down",), option("sap")),
+    ("choice_below", "choices"): ((), lambda session: option("sap")(session) is False),
+    ("take_choice", "choices"): ((), lambda session: "sap" not in choices(session).chosen),
     ("mark", "catalogue"): (("down",), lambda session: len(session.table.marks) == 1),
     ("mark_all", "catalogue"): ((), lambda session: len(session.table.marks) == 2),
     ("filter", "catalogue"): ((), lambda session: isinstance(session.app.focused, FilterBar)),
@@ -157,6 +181,8 @@ async def test_every_key_has_its_effect(
     if action.id == "free_models":
         stay_loaded(running)
     sizes = {"text": TEXT_SIZE, "outcomes": (110, 20)}
+    if place == "ranking" and action.id.startswith("scroll_pane"):
+        sizes["ranking"] = LOW
     size = sizes.get(place) or SIZES.get(action.id, (120, 36))
     async with opened(running, size=size, screen=STARTS.get(place, "live")) as session:
         await session.until(lambda: len(session.table.source))
@@ -167,6 +193,10 @@ async def test_every_key_has_its_effect(
         if place == "responses":
             await session.press("down", "enter")
             await session.until(lambda: "Gold answer" in session.text())
+        if place == "choices":
+            await session.press("n")
+            await session.until(lambda: isinstance(session.app.screen, NewRunForm))
+            await session.focus("#quantization" if action.id in ("previous_choice", "next_choice") else "#metrics")
         if "L" in before:
             await session.press("L")
             await session.until(lambda: isinstance(session.app.screen, LogScreen) and len(session.table.source) == 4)

@@ -36,7 +36,7 @@ async def test_progress_moves_by_itself(running: Path, opened: Opener) -> None:
         ("UPDATE runs SET want = 'pause' WHERE id = 2", "‖ pausing"),
         ("UPDATE runs SET state = 'queued', want = 'pause' WHERE id = 2", "‖ paused"),
         ("UPDATE runs SET state = 'queued', want = 'pause', why = 'interrupted' WHERE id = 2", "! interrupted"),
-        ("UPDATE runs SET state = 'queued', not_before = strftime('%s', 'now') + 60 WHERE id = 2", "○ waiting"),
+        ("UPDATE runs SET state = 'queued', not_before = 1e12, not_before_boot = boot WHERE id = 2", "○ waiting"),
         ("UPDATE runs SET state = 'failed', why = 'the model is gone' WHERE id = 2", "✗ failed"),
         ("UPDATE runs SET state = 'cancelled' WHERE id = 2", "× cancelled"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from textual.widgets import Input
 
+from sap_tui.exports import write
 from sap_tui.widgets.dialogs import AskPath, Choose
 from tests.e2e.command_line import CommandLine
 from tests.jobs.helpers import queue_run
@@ -105,7 +106,7 @@ async def test_a_file_that_exists_is_not_replaced_unseen(scored: Path, opened: O
 async def test_a_failed_export_says_why(scored: Path, opened: Opener, tmp_path: Path) -> None:
     async with opened(scored, screen="ranking") as session:
         await session.until(lambda: len(session.table.source))
-        session.screen._export(str(tmp_path / "no" / "such" / "folder.csv"))  # type: ignore[attr-defined]
+        write(session.app, ["rank", "1"], str(tmp_path / "no" / "such" / "folder.csv"))
         await session.until(lambda: session.said)
         assert session.said[0].startswith("Cannot write")
 

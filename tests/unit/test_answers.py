@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.scoring import mathematics
 from core.scoring.answers import GoldKind, final_answer, gold_kind, is_correct
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -149,6 +150,78 @@ def test_endless_expressions_are_refused_at_once(expression: str) -> None:
     begin = time.monotonic()
     assert is_correct(f"Final Answer: {expression}", "\\frac{3}{4}") is False
     assert time.monotonic() - begin < 5
+
+
+LONG = 300_000
+HOSTILE_ANSWERS = {
+    "a number of many digits": "Final Answer: " + "1" * LONG,
+    "a fraction of many digits": "1/" + "1" * LONG + "/",
+    "boxes that are never closed": "\\boxed{" * LONG,
+    "a box and braces": "\\boxed{" * 1000 + "{" * LONG,
+    "markers": "final " * LONG,
+    "a marker and spaces": "final" + " " * LONG,
+    "thousands": "1,111" * LONG,
+    "quotients": "1/1" * LONG,
+    "exponents": "1e" * LONG,
+    "options": "A " * LONG,
+    "dollars": "$" * LONG,
+    "a surrogate and zero": "Final Answer: \ud800\0",
+    "other digits": "Final Answer: \u00b2\u0661\U0001d7d9",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ANSWERS)
+@pytest.mark.parametrize("gold", ["72", "B", "yes", "\\frac{3}{4}", "Paris", "1e999"])
+def test_hostile_answers_are_wrong_and_quick(name: str, gold: str) -> None:
+    begin = time.monotonic()
+    assert is_correct(HOSTILE_ANSWERS[name], gold) in (False, gold == "B" and name == "options")
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("gold", ["1" * 5000, "9" * LONG, "\\boxed{" * LONG])
+def test_hostile_gold_answers_cannot_be_checked(gold: str) -> None:
+    assert is_correct("Final Answer: 1", gold) is None
+
+
+def test_the_last_closed_box_counts() -> None:
+    assert final_answer("\\boxed{1} \\boxed{2 {x}} \\boxed{3", "1") == "2 {x}"
+    assert final_answer("\\boxed{1 \\boxed{2} }", "1") == "2"
+    assert final_answer("} \\boxed{{} 7", "1") == "7"
+
+
+STUCK = """
+import time
+print("ready", flush=True)
+for line in __import__("sys").stdin:
+    if "stuck" in line:
+        time.sleep(600)
+    if "die" in line:
+        raise SystemExit(1)
+    print("true", flush=True)
+"""
+
+
+def test_mathematics_that_does_not_end_is_given_up_and_the_next_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mathematics, "_COMMAND", [sys.executable, "-c", STUCK])
+    monkeypatch.setattr(mathematics, "MOST_SECONDS", 0.3)
+    comparer = mathematics.Comparer()
+    assert [comparer.equal(answer, "x") for answer in ("a", "stuck", "b", "die", "c")] == [
+        True, False, True, False, True,
+    ]  # fmt: skip
+    comparer._end()
+
+
+def test_mathematics_that_fills_the_memory_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "from core.scoring import mathematics\n"
+        "mathematics.MEMORY_BYTES = 64 << 20\n"
+        "mathematics._verdict = lambda answer, gold: 'x' * (1 << 30) == '' if answer == 'large' else True\n"
+        "raise SystemExit(mathematics.main())"
+    )
+    monkeypatch.setattr(mathematics, "_COMMAND", [sys.executable, "-c", code])
+    comparer = mathematics.Comparer()
+    assert [comparer.equal(answer, "x") for answer in ("large", "small")] == [False, True]
+    comparer._end()
 
 
 def test_mathematics_is_compared_in_a_thread_too() -> None:

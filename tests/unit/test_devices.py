@@ -17,10 +17,10 @@ import torch
 from core.domain import TokenScores, Turn
 from core.errors import RunError, UsageError
 from core.gpu import Gpu, choose_device, visible
+from core.host_memory import free_host_memory
 from core.model_memory import memory_need, working_memory
 from core.scoring.hf import load
 from core.scoring.hf.engine import HuggingFaceEngine
-from core.scoring.hf.host_memory import free_host_memory
 from core.scoring.hf.load import load_engine
 from core.scoring.hf.memory import devices_of, free_memory_bytes, memory_bytes, peak_memory_bytes
 from core.scoring.hf.placement import placement_arguments, resolved_device

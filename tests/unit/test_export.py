@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -294,6 +295,19 @@ def test_a_failed_write_leaves_the_old_file_and_names_the_path(tmp_path: Path) -
     assert os.listdir(tmp_path) == ["ranking.csv"]
 
 
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "ranking.csv"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SapError, match="No space left on device"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["ranking.csv"]
+
+
 @pytest.mark.parametrize("name", ["missing/ranking.csv", ".", "a" * 256, "nul\0byte"])
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(SapError) as caught:
@@ -343,26 +357,21 @@ def test_a_killed_writer_never_tears_the_file_and_its_leftovers_are_removed(tmp_
     assert foreign.exists()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../../.bashrc",
-        "/etc/passwd",
-        "~",
-        "\0",
-        "CON",
-        "nul.txt",
-        "x" * 300,
-        "-rf",
-        ".hidden",
-        "",
-        "..",
-        ".",
-        "a/b\\c",
-        "é" * 90,
-    ],
-    ids=ascii,
-)
+HOSTILE_NAMES = (
+    "../../.bashrc", "/etc/passwd", "~", "\0", "CON", "nul.txt", "x" * 300, "-rf", ".hidden", "", "..", ".", "a/b\\c",
+    "é" * 90, "../" * 40 + "x", "..\\..\\x", "~root/.ssh/authorized_keys", "$HOME/x", "`id`", "$(id)", "a;rm -rf x",
+    "a|b", "a&b", "a>b", "a<b", "*", "?", "[a]", "{a,b}", "!x", "#x", "%2e%2e%2fx", "..%00/", "a\0b", "a\nb", "a\r\nb",
+    "a\tb", "\x1b]0;x\x07", "\x7f", "\x9b31m", "\u202egpj.exe", "\u200b", "\ufeffx", "\ud800", "e\u0301", "Ａ／Ｂ",
+    "\uff0e\uff0e\uff0fx", "PRN", "aux.z", "COM1", "lpt9.tar.gz", "con.", " leading", "trailing ", "trailing.", "C:\\x",
+    "\\\\host\\share", "file:///etc/passwd", "a" * 119, "é" * 400, "👩‍👩‍👧", "--output=/etc/x", "-", "....//....//x",
+)  # fmt: skip
+
+
+def test_the_hostile_names_are_many() -> None:
+    assert len(set(HOSTILE_NAMES)) >= 60
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=range(len(HOSTILE_NAMES)))
 def test_an_exported_name_stays_in_its_folder(tmp_path: Path, name: str) -> None:
     path = export_path(tmp_path, name, ".csv")
     assert path.parent == tmp_path

@@ -9,7 +9,7 @@ import pytest
 from core.errors import InputError, NotFoundError, SapError, UsageError
 from core.store.db import Writer, open_reader
 from core.store.deletion import delete_strategy
-from core.store.outcomes import StoredOutcome, import_outcomes, outcomes
+from core.store.outcomes import OutcomesPreview, StoredOutcome, import_outcomes, outcomes, preview_outcomes
 
 
 def store(catalogue: Path, text: str, **options: str | None):
@@ -84,3 +84,50 @@ def test_outcomes_of_a_deleted_strategy_are_gone(catalogue: Path) -> None:
     with Writer(catalogue) as writer:
         delete_strategy(writer, "sums", "plain")
     assert stored(catalogue) == [("tiny", "chatty", 0, 0.6)]
+
+
+def look(catalogue: Path, text: str, **options: str | None) -> OutcomesPreview:
+    file = catalogue.with_name("outcomes.csv")
+    file.write_text(text, encoding="utf-8")
+    return preview_outcomes(open_reader(catalogue), file, **{"task": "sums", **options})
+
+
+def test_a_preview_says_what_an_import_then_does(catalogue: Path) -> None:
+    text = "strategy,seed,accuracy\nplain,0,0.5\nplain,1,0.6\nchatty,0,0.25\n"
+    store(catalogue, "strategy,seed,accuracy\nplain,1,0.9\n", model="tiny")
+    found = look(catalogue, text, model="tiny")
+    assert found.outcomes == (("tiny", "plain", (0.5, 0.6)), ("tiny", "chatty", (0.25,)))
+    assert (found.replaced, found.other_rows, found.problems) == (1, 0, ())
+    assert stored(catalogue) == [("tiny", "plain", 1, 0.9)]
+    report = store(catalogue, text, model="tiny")
+    assert (report.stored, report.replaced, report.strategies) == (3, 1, 2)
+
+
+def test_a_preview_names_every_bad_line_in_order(catalogue: Path) -> None:
+    text = "strategy,accuracy\nplain,0.5\nplian,0.5\nchatty,50\nplain,0.5\nchatty,much\n"
+    found = look(catalogue, text, model="tiny")
+    assert [problem.split(" ")[0] for problem in found.problems] == [f"outcomes.csv:{line}:" for line in (3, 4, 5, 6)]
+    assert "Did you mean 'plain'?" in found.problems[0]
+    assert "divide by 100" in found.problems[1]
+    assert found.outcomes == (("tiny", "plain", (0.5,)),)
+
+
+def test_a_preview_leaves_out_rows_of_other_tasks_and_models(catalogue: Path) -> None:
+    found = look(catalogue, TWO_MODELS, model="two")
+    assert (found.outcomes, found.other_rows, found.problems) == ((("two", "plain", (0.2,)),), 2, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error"),
+    [
+        ("strategy,accuracy\nplain,0.5\n", {}, UsageError),
+        ("strategy,accuracy\nplain,0.5\n", {"model": "tiny", "task": "gone"}, NotFoundError),
+        (TWO_MODELS, {"model": "three"}, InputError),
+        ("", {"model": "tiny"}, InputError),
+    ],
+)
+def test_what_a_preview_cannot_take_at_all(
+    text: str, options: dict[str, str], error: type[SapError], catalogue: Path
+) -> None:
+    with pytest.raises(error):
+        look(catalogue, text, **options)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.domain import Run, RunRequest, RunState
-from core.export.score_command import TEMPLATE_FILE, more_command, score_command, shell_line
+from core.export.score_command import CHAT_TEMPLATE_FILE, TEMPLATE_FILE, more_command, score_command, shell_line
 from sap_tui.cli import build_parser
 from sap_tui.commands.score import options_from
 
@@ -37,10 +37,11 @@ CHANGED: dict[str, Any] = {
     "vote_temperature": 0.7,
     "reward_model": "/models/reward",
     "small_model_run": 4,
+    "chat_template": "{{ messages[0]['content'] }}",
+    "control_tokens": "as_published",
 }
 # The name is found from the path, the answers that are counted belong to extended runs, the digest to the folder.
-# No option asks for control tokens as they were published.
-NOT_OPTIONS = {"model", "path", "answered", "reward_model_digest", "control_tokens"}
+NOT_OPTIONS = {"model", "path", "answered", "reward_model_digest"}
 
 
 def run_of(request: RunRequest, **changes: Any) -> Run:
@@ -56,6 +57,7 @@ def run_of(request: RunRequest, **changes: Any) -> Run:
 
 def parsed(arguments: list[str], folder: Path) -> Any:
     (folder / TEMPLATE_FILE).write_text(TEMPLATE)
+    (folder / CHAT_TEMPLATE_FILE).write_text(CHANGED["chat_template"])
     program, *rest = arguments
     assert program == "sap-tui"
     return options_from(build_parser().parse_args(rest))

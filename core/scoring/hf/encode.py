@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jinja2
-
 from core.domain import Turn
 from core.errors import RunError
 from core.scoring.hf.token_ends import TokenEnds
 from core.scoring.protocol import EngineSettings
+from core.scoring.template_trial import GIVE_ONE, first_line, longest_rendering
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE)
 
@@ -31,9 +30,13 @@ class ChatEncoder:
         self._system = settings.system
         self._options = dict(settings.template_options)
         self._as_text = settings.control_tokens == "as_text"
-        self._template = _chat_template(tokenizer)
-        self._control_tokens = _control_tokens(tokenizer, self._template or "")
+        self._template = chat_template_of(tokenizer)
+        self.control_tokens = _control_tokens(tokenizer, self._template or "")
         self._token_ends: TokenEnds | None = None
+
+    @property
+    def has_template(self) -> bool:
+        return self._template is not None
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """Token ids of the rendered turns with the generation prompt; RunError where the template refuses them."""
@@ -56,14 +59,14 @@ class ChatEncoder:
     def end_of_turn_ids(self) -> set[int]:
         """Ids of the control token that the template writes behind an assistant turn, if it writes one."""
         answer = "ANSWER"
-        if self._template is None or not self._control_tokens:
+        if self._template is None or not self.control_tokens:
             return set()
         messages = [{"role": "user", "content": "QUESTION"}, {"role": "assistant", "content": answer}]
         try:
             rendered = self._tokenizer.apply_chat_template(messages, tokenize=False)
-        except (jinja2.TemplateError, TypeError, ValueError):
+        except Exception:
             return set()
-        found = _any_of(self._control_tokens).match(rendered.rpartition(answer)[2])
+        found = _any_of(self.control_tokens).match(rendered.rpartition(answer)[2])
         return {self._tokenizer.convert_tokens_to_ids(found.group())} if found else set()
 
     def _encode_turns(self, turns: Sequence[Turn], is_prompt: bool) -> tuple[int, ...]:
@@ -90,9 +93,9 @@ class ChatEncoder:
         return tuple(ids)
 
     def _marker(self, markers: tuple[str, str]) -> Callable[[str], str]:
-        if not self._as_text or not self._control_tokens:
+        if not self._as_text or not self.control_tokens:
             return str
-        pattern = _any_of(self._control_tokens)
+        pattern = _any_of(self.control_tokens)
         return lambda text: pattern.sub(f"{markers[0]}\\g<0>{markers[1]}", text)
 
     def _render(self, messages: list[dict[str, str]], options: dict[str, Any], is_prompt: bool) -> str:
@@ -100,18 +103,24 @@ class ChatEncoder:
             rendered: str = self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=is_prompt, **options
             )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
+        except Exception as error:
+            # A template may raise whatever it likes.
             raise RunError(
-                f"The model's chat template refuses this conversation: {str(error).splitlines()[0]}",
+                f"The model's chat template refuses this conversation: {first_line(error)}.",
                 "Check the system prompt, the roles of the turns and the template options.",
             ) from error
+        content = sum(len(message["content"]) for message in messages) + sum(
+            len(str(each)) for each in options.values()
+        )
+        if len(rendered) > longest_rendering(content):
+            raise RunError(f"The model's chat template makes {len(rendered):,} characters of {content:,}.", GIVE_ONE)
         return rendered
 
     def _encode_marked(self, rendered: str, markers: tuple[str, str]) -> list[int]:
         first, second = markers
         if first not in rendered and second not in rendered:
             return self._encode(rendered, as_text=False)
-        pattern = re.compile(f"{first}({_any_of(self._control_tokens).pattern}){second}|[{first}{second}]")
+        pattern = re.compile(f"{first}({_any_of(self.control_tokens).pattern}){second}|[{first}{second}]")
         pieces = pattern.split(rendered)
         ids = self._encode(pieces[0], as_text=False)
         for number, piece in enumerate(pieces[1:], start=1):
@@ -143,10 +152,16 @@ class ChatEncoder:
         return ids
 
 
-def _chat_template(tokenizer: Any) -> str | None:
+def chat_template_of(tokenizer: Any) -> str | None:
+    """The template of conversations without tools. Raises RunError where there are several and none is the default."""
     if not getattr(tokenizer, "chat_template", None):
         return None
-    template: str = tokenizer.get_chat_template()
+    try:
+        template: str = tokenizer.get_chat_template()
+    except ValueError as error:
+        raise RunError("The model has several chat templates, and none of them is the default.", GIVE_ONE) from error
+    if not isinstance(template, str):
+        raise RunError("The model's chat template is no text.", GIVE_ONE)
     return template
 
 

@@ -17,7 +17,7 @@ from core.scoring.hf.memory import devices_of, free_cached_memory, memory_bytes,
 from core.scoring.hf.refused import refused_ids
 from core.scoring.hf.score import GroupScorer
 from core.scoring.hf.versions import library_versions
-from core.scoring.protocol import EngineSettings, Generation, Sampling, ScoringGroup
+from core.scoring.protocol import WITHOUT_TEMPLATE, EngineSettings, Generation, Sampling, ScoringGroup
 
 
 class HuggingFaceEngine:
@@ -38,7 +38,7 @@ class HuggingFaceEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._ladder.refused)
+        return (*self._ladder.refused, *([] if self._encoder.has_template else [WITHOUT_TEMPLATE]))
 
     @property
     def token_budget(self) -> int:
@@ -67,6 +67,10 @@ class HuggingFaceEngine:
 
             found["peft"] = peft.__version__
         return found
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        return self._encoder.control_tokens
 
     def encode_context(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         return self._encoder.encode_context(turns)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RunError
+from core.model_files import check_model_files, own_code
 from core.safetensors_headers import stored_tensors
 
 _REAL = {"F64", "F32", "F16", "BF16"}
@@ -15,6 +16,7 @@ def check_folder(folder: Path) -> None:
     """Raises RunError for a folder that holds no complete model, or more than one thing."""
     if not folder.is_dir():
         raise RunError(f"Model folder not found: {folder}", "Choose a folder with config.json and safetensors weights.")
+    check_model_files(folder)
     if (folder / "adapter_config.json").is_file():
         # The library would load the adapter too, and then not tell which of the model's own weights are missing.
         raise RunError(
@@ -51,7 +53,8 @@ def stored_quantization(config: Any) -> dict[str, Any] | None:
 
 
 def wants_own_code(folder: Path) -> RunError:
-    return RunError(f"{folder} wants to run code of its own, which is not allowed here.")
+    code = own_code(folder)
+    return RunError(f"{folder} wants to run code of its own{f' ({code})' if code else ''}, which is not allowed here.")
 
 
 def _refuse_unexplained_numbers(folder: Path) -> None:

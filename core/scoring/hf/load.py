@@ -15,7 +15,8 @@ import transformers
 from safetensors import SafetensorError
 
 from core.errors import RunError
-from core.scoring.hf.encode import ChatEncoder
+from core.model_files import check_model_files
+from core.scoring.hf.encode import ChatEncoder, chat_template_of
 from core.scoring.hf.engine import HuggingFaceEngine
 from core.scoring.hf.folder import check_config, check_folder, wants_own_code
 from core.scoring.hf.gguf import converted_folder
@@ -24,6 +25,7 @@ from core.scoring.hf.memory import is_out_of_memory, returning_freed_memory
 from core.scoring.hf.placement import does_not_fit, placement_arguments, refuse_offload, resolved_device
 from core.scoring.hf.quantization import quantization_arguments, quantization_of
 from core.scoring.protocol import EngineSettings
+from core.scoring.template_trial import try_template
 
 _UNBOUNDED = 1 << 30
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -88,6 +90,12 @@ def load_tokenizer(folder: Path, config: Any, settings: EngineSettings) -> tuple
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except Exception as error:
         raise _why_not_loaded(folder, error, "The tokenizer of ") from error
+    if settings.chat_template:
+        tokenizer.chat_template = settings.chat_template
+    template = chat_template_of(tokenizer)
+    if template is not None:
+        specials = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+        try_template(template, specials | dict(settings.template_options))
     limit = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return tokenizer, ChatEncoder(tokenizer, settings, int(limit or _UNBOUNDED))
 
@@ -135,6 +143,7 @@ def load_weights(
 def _load_adapter(model: Any, folder: Path) -> None:
     if not (folder / "adapter_config.json").is_file():
         raise RunError(f"{folder} is no adapter: it has no adapter_config.json.")
+    check_model_files(folder)
     if not (folder / "adapter_model.safetensors").is_file():
         raise RunError(f"The adapter {folder} has no adapter_model.safetensors.", "Pickled weights are not opened.")
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import torch
 
-from core.scoring.hf.host_memory import free_host_memory
+from core.host_memory import free_host_memory
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _RETURNED_BYTES = 32 << 20, 1 << 20

@@ -22,9 +22,8 @@ from core.scoring.hf.memory import free_cached_memory, is_out_of_memory
 from core.scoring.hf.placement import resolved_device
 from core.scoring.hf.quantization import quantization_of
 from core.scoring.hf.refused import refused_ids
-from core.scoring.hf.score import TOO_LARGE
 from core.scoring.hf.versions import library_versions
-from core.scoring.protocol import EngineSettings
+from core.scoring.protocol import TOO_LARGE, EngineSettings
 
 _KIND = "ForSequenceClassification"
 # Largest change of a reward by what shares its batch, as a share of it where it is above 1.

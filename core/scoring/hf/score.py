@@ -16,9 +16,7 @@ from core.scoring.hf.memory import free_cached_memory, is_out_of_memory
 from core.scoring.hf.precision import can_compute_in_bfloat16, computing_in_bfloat16
 from core.scoring.hf.tiers import OneByOne, Tier
 from core.scoring.plan import GroupSize, Part, pack
-from core.scoring.protocol import ScoringGroup
-
-TOO_LARGE = "out_of_memory"
+from core.scoring.protocol import TOO_LARGE, ScoringGroup
 
 Results = list[TokenScores | SampleError]
 

@@ -1,4 +1,4 @@
-"""Free memory of this machine, within the limits that a container or a batch system sets by control groups."""
+"""Memory of this machine, within the limits that a container or a batch system sets by control groups."""
 
 from __future__ import annotations
 
@@ -17,6 +17,21 @@ _VERSIONS = {
 def free_host_memory(root: Path = Path("/")) -> int:
     """Bytes that this process can still take; the limits are read below `root`."""
     return min([psutil.virtual_memory().available, *_rooms(root)])
+
+
+def kills_for_memory(root: Path = Path("/")) -> int:
+    """Grows whenever the kernel kills a process of this control group, or of this machine, for memory."""
+    return sum(int(line.split()[1]) for line in _counts(root) if line.startswith("oom_kill "))
+
+
+def _counts(root: Path) -> Iterator[str]:
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            yield from _text(root / "sys/fs/cgroup" / group.lstrip("/") / "memory.events").splitlines()
+        elif controllers == "memory":
+            yield from _text(root / "sys/fs/cgroup/memory" / group.lstrip("/") / "memory.oom_control").splitlines()
+    yield from _text(root / "proc/vmstat").splitlines()
 
 
 def _rooms(root: Path) -> Iterator[int]:

@@ -1,0 +1,167 @@
+"""Backups of a catalogue beside it, named by time: three are kept, all of them sound."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import NotFoundError, SapError
+from core.private_files import own_folder
+from core.settings import state_folder
+from core.text import visible
+
+KEPT = 3
+DAY_SECONDS = 86_400.0
+_NAME = "%Y%m%d-%H%M%S"
+_SUFFIX = ".db"
+_UNFINISHED = ".sap-tmp"
+_SPARE_BYTES = 32 << 20
+
+
+class UnsoundError(Exception):
+    """The copy failed SQLite's check; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup: its file, and when it was made in seconds since 1970."""
+
+    path: Path
+    made_at: float
+    size: int
+
+    @property
+    def shown_time(self) -> str:
+        """The time of day where it is today's, else the date too."""
+        made = time.localtime(self.made_at)
+        today = time.strftime("%Y%m%d") == time.strftime("%Y%m%d", made)
+        return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", made)
+
+
+def backups(catalogue: Path) -> list[Backup]:
+    """The backups of a catalogue, newest first."""
+    found = []
+    for path in _folder(catalogue).glob(f"*{_SUFFIX}"):
+        with suppress(ValueError, OSError):
+            made_at = time.mktime(time.strptime(path.stem, _NAME))
+            found.append(Backup(path, made_at, path.stat().st_size))
+    return sorted(found, key=lambda backup: backup.path.name, reverse=True)
+
+
+def find_backup(catalogue: Path, name: str) -> Backup:
+    """The backup with this file name or path, or the newest one for `latest`. Raises NotFoundError."""
+    found = backups(catalogue)
+    if name == "latest" and found:
+        return found[0]
+    for backup in found:
+        if name in (backup.path.name, backup.path.stem, str(backup.path)):
+            return backup
+    path = Path(name).expanduser()
+    if path.is_file():
+        return Backup(path, path.stat().st_mtime, path.stat().st_size)
+    known = ", ".join(backup.path.name for backup in found)
+    raise NotFoundError(f"There is no backup {name!r}.", f"Known: {known}" if known else "None was made yet.")
+
+
+def is_due(catalogue: Path) -> bool:
+    """Whether none was made within a day of now; one that a wrong clock dated into the future counts for nothing."""
+    now = time.time()
+    return all(abs(now - backup.made_at) >= DAY_SECONDS for backup in backups(catalogue))
+
+
+def make_backup(catalogue: Path) -> Backup:
+    """Copy the catalogue as it is at this moment; writers of other processes go on meanwhile. Older ones are dropped.
+
+    Raises UnsoundError when the copy is damaged, which then is not kept, and SapError where there is no room.
+    """
+    folder = own_folder(_folder(catalogue))
+    _sweep(folder)
+    needed = sum(_size(Path(f"{catalogue}{end}")) for end in ("", "-wal")) + _SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise SapError(
+            f"There is no room for a backup in {visible(str(folder))}: {free >> 20} MiB free, {needed >> 20} needed.",
+            "Free some space.",
+        )
+    target = folder / f"{_new_name(catalogue)}{_SUFFIX}"
+    with unfinished_copy(target) as copy, closing(_connect(catalogue)) as source:
+        copy_database(source, copy)
+    for old in backups(catalogue)[KEPT:]:
+        old.path.unlink(missing_ok=True)
+    return find_backup(catalogue, target.name)
+
+
+@contextmanager
+def unfinished_copy(target: Path) -> Iterator[Path]:
+    """An empty private file beside `target` that takes its place at the end, or is gone after an exception."""
+    descriptor, name = tempfile.mkstemp(_UNFINISHED, f".{target.name[:100]}.", target.parent)
+    os.close(descriptor)
+    copy = Path(name)
+    try:
+        yield copy
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(copy, target)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def copy_database(source: sqlite3.Connection, copy: Path) -> None:
+    """Copy a database into an empty file, which is one file afterwards. Raises UnsoundError when it is damaged."""
+    with closing(sqlite3.connect(copy)) as target:
+        try:
+            # In one step: a copy in several would begin anew with every commit of somebody else.
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")
+            (verdict,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise UnsoundError(str(error)) from error
+            raise
+    if verdict != "ok":
+        raise UnsoundError(str(verdict).splitlines()[-1])
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(catalogue: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{catalogue.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _folder(catalogue: Path) -> Path:
+    return state_folder(catalogue) / "backups"
+
+
+def _new_name(catalogue: Path) -> str:
+    """Behind those that were made a moment ago, so that the order of names is that of time."""
+    now = time.time()
+    recent = [backup.made_at + 1 for backup in backups(catalogue) if abs(backup.made_at - now) < 60]
+    return time.strftime(_NAME, time.localtime(max([now, *recent])))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed backup left, once it is an hour old."""
+    for path in folder.glob(f".*{_UNFINISHED}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - 3_600:
+                path.unlink()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
