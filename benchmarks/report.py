@@ -9,6 +9,7 @@ from benchmarks.checks import Check, Measured, checks, outside_model, utilizatio
 from benchmarks.contestants import PAPER
 from benchmarks.plan import JOB, PAPER_JOB
 from benchmarks.record import Row, typical
+from benchmarks.ui_page import section as app_section
 
 NO_GPU = "not measured on a GPU"
 HOW = """\
@@ -43,14 +44,17 @@ make bench BENCH_ARGS=--help                   # another model, a GPU, fewer rou
 
 
 def page(records: dict[str, Any]) -> str:
-    parts = ["# Scoring speed, memory and exactness", "Made by `make bench` from `benchmarks.json`; do not edit."]
+    made = "Made by `make bench` and `make bench-ui` from `benchmarks.json`; do not edit."
+    parts = ["# Speed, memory and exactness", made]
     if "cpu" in records:
         parts += _section(records["cpu"], "##")
-    on_gpu = [record for key, record in sorted(records.items()) if key != "cpu"]
+    on_gpu = [record for key, record in sorted(records.items()) if key not in ("cpu", "ui")]
     parts += ["## GPU", *([] if on_gpu else [NO_GPU])]
     for record in on_gpu:
         parts += [f"### {_precision(record)}", *_section(record, "####")]
     parts += ["## Repeat", REPEAT]
+    if "ui" in records:
+        parts += app_section(records["ui"])
     return "\n\n".join(parts) + "\n"
 
 

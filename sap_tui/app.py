@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,9 +34,6 @@ from sap_tui.palette import ValidActions
 from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
 from sap_tui.rankings import Rankings
 from sap_tui.screens.catalogue import CatalogueScreen
-from sap_tui.screens.live import LiveScreen
-from sap_tui.screens.outcomes import OutcomesScreen
-from sap_tui.screens.ranking import RankingScreen
 from sap_tui.text import OutputGuard
 from sap_tui.themes import DARK, DEFAULTS, THEMES
 from sap_tui.wishes import leave_wish, warn_of_logout
@@ -43,6 +41,12 @@ from sap_tui.words import counted
 
 MOST_PROBLEMS_SHOWN = 3
 ENDINGS = {RunState.DONE: "is done.", RunState.FAILED: "failed:", RunState.CANCELLED: "was cancelled."}
+
+
+def _made(module: str, name: str) -> Screen[Any]:
+    """A screen whose module is imported when it is first looked at: the app starts the sooner."""
+    screen: Screen[Any] = getattr(import_module(f"sap_tui.screens.{module}"), name)()
+    return screen
 
 
 def open_app(catalogue: Path, screen: str = "catalogue", run: int | None = None) -> int:
@@ -83,9 +87,9 @@ class SapApp(App[None]):
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ValidActions}
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "catalogue": CatalogueScreen,
-        "live": LiveScreen,
-        "ranking": RankingScreen,
-        "outcomes": OutcomesScreen,
+        "live": lambda: _made("live", "LiveScreen"),
+        "ranking": lambda: _made("ranking", "RankingScreen"),
+        "outcomes": lambda: _made("outcomes", "OutcomesScreen"),
     }
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (30, "-high")]  # noqa: RUF012
@@ -173,6 +177,8 @@ class SapApp(App[None]):
         self.call_after_refresh(self._choose, run)
 
     def _choose(self, run: int) -> None:
+        from sap_tui.screens.ranking import RankingScreen
+
         if isinstance(self.screen, RankingScreen):
             self.screen.choose(run)
 

@@ -1,10 +1,11 @@
-"""Write the README's generated parts from the program itself.
+"""Write the generated parts of the README from the program itself, and those of docs/reliability.md from its figures.
 
 --check only compares; --demo runs the demo too, whose part a test of its own compares.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
 
 
 def output_of(*module_and_arguments: str) -> str:
@@ -26,7 +28,7 @@ def replaced(text: str, name: str, content: str) -> str:
     """The text with what stands between the markers of that part replaced."""
     pattern = re.compile(rf"(<!-- {name}: [^\n]* -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"{README.name} has no part called {name}")
+        raise SystemExit(f"there is no part called {name}")
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
@@ -47,18 +49,33 @@ def demo_table() -> str:
     return f"```\n{printed.rpartition(chr(10) * 2)[2]}\n```"
 
 
+def readme(text: str) -> str:
+    text = replaced(text, "keys", output_of("sap_tui.keys"))
+    text = replaced(text, "help", f"```\n{output_of('sap_tui.cli', '--help')}\n```")
+    text = replaced(text, "metrics", metrics_table())
+    return replaced(text, "demo", demo_table()) if "--demo" in sys.argv[1:] else text
+
+
+def reliability(text: str) -> str:
+    """The page with what the long tests measured last."""
+    sys.path.insert(0, str(ROOT))
+    from tests.torture.page import figures_part
+
+    return replaced(text, "figures", figures_part(json.loads(RELIABILITY.with_suffix(".json").read_text("utf-8"))))
+
+
 def main() -> int:
-    before = README.read_text(encoding="utf-8")
-    after = replaced(before, "keys", output_of("sap_tui.keys"))
-    after = replaced(after, "help", f"```\n{output_of('sap_tui.cli', '--help')}\n```")
-    after = replaced(after, "metrics", metrics_table())
-    if "--demo" in sys.argv[1:]:
-        after = replaced(after, "demo", demo_table())
-    if "--check" in sys.argv[1:]:
+    old = []
+    for path, make in ((README, readme), (RELIABILITY, reliability)):
+        before = path.read_text(encoding="utf-8")
+        after = make(before)
         if before != after:
-            print("README.md is out of date: python scripts/update_docs.py", file=sys.stderr)
-        return int(before != after)
-    README.write_text(after, encoding="utf-8")
+            old.append(path.name)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(after, encoding="utf-8")
+    if "--check" in sys.argv[1:] and old:
+        print(f"{' and '.join(old)}: out of date: python scripts/update_docs.py", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -83,11 +83,15 @@ PAYLOADS = (
     "x" * 5000,
     "漢" * 2500,
 )
+SOME_PAYLOADS = tuple(PAYLOADS[number] for number in (0, 1, 2, 3, 12, 27, 32, 36, 43, 45, 55, 56))
+"""One of each kind, for tests that take long with each."""
 TOGETHER = "\n".join(payload for payload in PAYLOADS if len(payload) < 100)
 FEW_QUESTIONS = 12
 POISONED_RESPONSES = 2
 COMPARED = tuple(f"{number:02d}" for number in (0, 1, *range(5, len(PAYLOADS), 5)))
 TOKENS = 60
+# All responses agree, so that no vote hangs on how an answer is spelt.
+FINAL = "\nFinal Answer: 7"
 Scrub = Callable[[str], str]
 
 
@@ -120,7 +124,8 @@ def poisoned(base: Path, folder: Path, scrub: Scrub, *, together: bool = False) 
 
 def scored_base(folder: Path, model: Path) -> Path:
     """A catalogue with a strategy for every payload, scored in run 1 on a few questions, and some of them with a
-    question for every payload, scored in run 2. Names are numbers that sort."""
+    question for every payload, scored in run 2; run 3 has those whose responses stay as they are, so that no metric
+    hangs on a payload. Names are numbers that sort."""
     from core.store.db import open_reader, prepare
     from core.store.importing import import_file
     from core.submission.options import ScoreOptions
@@ -134,7 +139,8 @@ def scored_base(folder: Path, model: Path) -> Path:
             count = len(PAYLOADS) if f"{number:02d}" in COMPARED else FEW_QUESTIONS
             file.write_text("".join(f"{json.dumps(_row(number, place))}\n" for place in range(count)))
             import_file(writer, file, task="sums", strategy=f"{number:02d}")
-        for samples, strategies in ((FEW_QUESTIONS, ()), (len(PAYLOADS), COMPARED)):
+        clean = COMPARED[POISONED_RESPONSES:]
+        for samples, strategies in ((FEW_QUESTIONS, ()), (len(PAYLOADS), COMPARED), (FEW_QUESTIONS, clean)):
             options = ScoreOptions(task="sums", model=str(model), metrics=("nll", "ppl"), device="cpu",
                                    samples=samples, strategies=strategies)  # fmt: skip
             score_here(catalogue, queue(writer, prepare_submission(open_reader(catalogue), options)))
@@ -143,8 +149,9 @@ def scored_base(folder: Path, model: Path) -> Path:
 
 
 def _row(strategy: int, place: int) -> dict[str, object]:
-    text = f"It is {place} by strategy {strategy}.".ljust(TOKENS, "!" if strategy < POISONED_RESPONSES else " ")
-    return {"id": f"{place:02d}", "question": f"What is {place}?", "response": text.strip(), "answer": str(place)}
+    text = f"It is {place} by strategy {strategy}."
+    padded = text.ljust(TOKENS - len(FINAL), "!") if strategy < POISONED_RESPONSES else text
+    return {"id": f"{place:02d}", "question": f"What is {place}?", "response": padded + FINAL, "answer": str(place)}
 
 
 def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> None:
@@ -162,7 +169,7 @@ def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> No
                 (number, POISONED_RESPONSES),
             ).fetchall()
             for key, strategy, digest in rows:
-                raw = f"{strategy} {payload}"
+                raw = f"{strategy} {payload}{FINAL}"
                 execute("UPDATE responses SET text = ?, characters = ? WHERE id = ?", (scrub(raw), len(raw), key))
                 packed = zlib.compress(np.asarray(_token_ends(raw, scrub), "<i4").tobytes())
                 execute("UPDATE token_ends SET ends = ? WHERE response = ?", (packed, digest))
@@ -188,7 +195,7 @@ def _poison_strategies(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> N
             )
             connection.execute("INSERT INTO tasks (name, created_at) VALUES (?, 0)", (f"{number:02d}{name}",))
             connection.execute("INSERT INTO outcomes (task, model, strategy, seed, accuracy, source, created_at)"
-                               " VALUES (1, 'model ' || ?, ?, 0, ?, ?, 0)",
+                               " VALUES (1, 'judged ' || ?, ?, 0, ?, ?, 0)",
                                (scrub(PAYLOADS[0]), number + 1, (number % 37 + 1) / 50, name))  # fmt: skip
 
 
@@ -197,6 +204,9 @@ def _poison_runs(catalogue: Path, log: Path, payloads: Sequence[str], scrub: Scr
     with Writer(catalogue) as writer, writer.transaction() as connection:
         execute = connection.execute
         execute("UPDATE targets SET name = 'model ' || ?", (scrub(payloads[0]),))
+        execute("INSERT INTO targets (name, path, weights_digest, last_used_at) VALUES (?, '/judged', 'judged', 0)",
+                (f"judged {scrub(payloads[0])}",))  # fmt: skip
+        execute("UPDATE runs SET target = (SELECT max(id) FROM targets) WHERE id = 3")
         execute("UPDATE runs SET created_at = 0, started_at = 0, ended_at = 60, log = ?", (str(log),))
         execute("DELETE FROM events")
         columns = [row[1] for row in execute("PRAGMA table_info(runs)") if row[1] != "id"]

@@ -7,9 +7,13 @@ from pathlib import Path
 
 
 def work_here(catalogue: Path, run: int) -> int:
-    """Claim the run and do it in this process; 0 done, 1 failed, 130 interrupted with everything so far kept."""
+    """Claim the run and do it in this process; 0 done, 1 failed, 130 interrupted with everything so far kept.
+
+    RunError where another process is at work on it.
+    """
     import signal
 
+    from core.errors import RunError
     from core.jobs.claim import claim_run
     from core.run_work.loading import prepare_environment
     from core.scorer import Scorer
@@ -29,6 +33,8 @@ def work_here(catalogue: Path, run: int) -> int:
             scorer.work(claim)
         scorer.close()
     ended = run_by_id(open_reader(catalogue), run)
+    if claim is None and ended.state == "running" and ended.owner:
+        raise RunError(f"Process {ended.owner.pid} is at work on run {run}.", "Watch it: sap-tui runs --watch")
     if ended.state.ended:
         return 0 if ended.state == "done" else 1
     print(f"Interrupted; go on with: sap-tui resume {run} --foreground", file=sys.stderr)

@@ -98,4 +98,5 @@ def _print_table(rows: list[ResponseRow]) -> None:
 def _start(text: str) -> str:
     from core.text import visible
 
-    return visible(text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…")
+    shown = visible(text)
+    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[: SHOWN_CHARACTERS - 1]}…"

@@ -97,7 +97,8 @@ def change(arguments: argparse.Namespace) -> int:
     with Writer(arguments.catalogue) as writer, writer.transaction() as connection:
         wish(connection, arguments.number)
         if arguments.foreground:
-            connection.execute("UPDATE runs SET want = 'pause' WHERE id = ?", (arguments.number,))
+            held = "UPDATE runs SET want = 'pause' WHERE id = ? AND state = 'queued'"
+            connection.execute(held, (arguments.number,))
     if arguments.foreground:
         from sap_tui.commands.foreground import work_here
 

@@ -133,6 +133,9 @@ class FileForm(Dialog[None]):
 
     def _import(self) -> None:
         if lacking := self.missing():
+            # What would be said when the typing pauses must not take the place of this.
+            if self._typing_pause:
+                self._typing_pause.stop()
             self.say(lacking[1], "$error")
             self.query_one(f"#{lacking[0]}", Input).focus()
         elif not self._looked:

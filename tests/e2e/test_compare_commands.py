@@ -11,7 +11,7 @@ import pytest
 from core.text import visible
 from tests.conftest import ROOT, TINY_MODEL, end_processes
 from tests.e2e.command_line import CommandLine
-from tests.ui.test_hostile_text import PAYLOADS
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 
 SAMPLE = ROOT / "sample_data" / "arithmetic"
 

@@ -95,6 +95,14 @@ def test_foreground_is_interrupted_and_goes_on(sap_tui: CommandLine, stand_in_mo
     assert_sound(sap_tui.catalogue)
 
 
+def test_a_run_at_work_is_not_taken_over(sap_tui: CommandLine, stand_in_model: Path) -> None:
+    sap_tui(*score_arguments(stand_in_model))
+    wait_for_progress(sap_tui, 1)
+    refused = sap_tui.run("resume", "1", "--foreground")
+    assert (refused.returncode, "is at work on run 1" in refused.stderr) == (1, True), refused.stderr
+    wait_for(sap_tui, 1, state="done", done=48)
+
+
 def test_samples_that_cannot_be_scored_are_named_errors(
     catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

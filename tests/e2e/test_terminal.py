@@ -61,7 +61,7 @@ def import_in_the_app(terminal: Terminal, file: Path) -> None:
 
 def start_a_run(terminal: Terminal, model: Path) -> None:
     terminal.keys("n")
-    terminal.shows("New run", "The same from a shell")
+    terminal.shows("New run", "target model")
     terminal.keys("C-u")
     terminal.shows("a model folder, a .gguf file or a hub id")
     terminal.keys(str(model))

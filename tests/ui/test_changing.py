@@ -11,8 +11,9 @@ from core.store.catalogue import strategies
 from core.store.db import open_reader
 from sap_tui.screens.edit_form import EditForm
 from sap_tui.widgets.dialogs import Confirm
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 from tests.ui.conftest import Opener, Session, change, value_of
-from tests.ui.test_hostile_text import PAYLOADS, assert_clean
+from tests.ui.test_hostile_text import assert_clean
 
 
 async def form(session: Session, key: str) -> EditForm:

@@ -17,9 +17,10 @@ from sap_tui.screens.compare import CompareScreen
 from sap_tui.screens.sample import SampleScreen
 from sap_tui.widgets.heat_text import HeatText
 from tests.e2e.command_line import CommandLine
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 from tests.jobs.helpers import queue_run
 from tests.ui.conftest import Opener, Session, change, score_here
-from tests.ui.test_hostile_text import PAYLOADS, assert_clean
+from tests.ui.test_hostile_text import assert_clean
 
 SIZES = [(120, 36), (80, 24)]
 HOSTILE_QUESTIONS = 3

@@ -19,9 +19,10 @@ from sap_tui.screens.outcomes_form import OutcomesForm
 from sap_tui.widgets.dialogs import Choose
 from tests.conftest import ROOT
 from tests.e2e.command_line import CommandLine
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 from tests.jobs.helpers import queue_run
 from tests.ui.conftest import Opener, Session, change, score_here, value_of
-from tests.ui.test_hostile_text import PAYLOADS, assert_clean, pressed
+from tests.ui.test_hostile_text import assert_clean, pressed
 
 SAMPLE = ROOT / "sample_data"
 SIZES = ((120, 36), (80, 24))
@@ -189,6 +190,7 @@ async def test_without_outcomes_it_offers_to_import_them_and_shows_them_then(unj
         await session.until(lambda: isinstance(session.app.screen, OutcomesForm))
         assert session.app.screen.query_one("#model", Input).value == "tiny-model"
         session.app.screen.query_one("#path", Input).value = str(SAMPLE / "outcomes.csv")
+        await session.sees("tiny-model: 18 outcomes of 6 strategies")
         await session.press("enter")
         await session.until(lambda: isinstance(session.app.screen, OutcomesScreen))
         assert session.said[0].startswith("arithmetic: 18 outcomes of 6 strategies under tiny-model")
@@ -222,7 +224,7 @@ async def test_a_bad_file_is_named_and_nothing_is_kept(
         file.write_text(content)
     async with opened(unjudged, screen="outcomes") as session:
         await session.press("i")
-        await session.until(lambda: isinstance(session.app.screen, OutcomesForm))
+        await session.until(lambda: isinstance(session.app.screen, OutcomesForm) and session.app.focused)
         await session.press("enter")
         await session.sees("Which file?")
         session.app.screen.query_one("#path", Input).value = str(file)

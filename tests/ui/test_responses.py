@@ -17,8 +17,9 @@ from sap_tui.widgets.paged_rows import MOST_PAGES, PAGE_ROWS, NotRead, PagedRows
 from sap_tui.widgets.record_table import RecordTable
 from sap_tui.widgets.records import Record
 from tests.conftest import write_strategy
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 from tests.ui.conftest import Opener, Session, change
-from tests.ui.test_hostile_text import PAYLOADS, assert_clean
+from tests.ui.test_hostile_text import assert_clean
 
 ROWS = 1000
 

@@ -160,7 +160,7 @@ async def test_changed_keys_work_and_stand_in_footer_help_palette_and_title(cata
     async with app.run_test(size=(120, 60)) as pilot:
         session = Session(app, pilot)
         await session.until(lambda: app.snapshot.read_at)
-        await session.until(lambda: "N New run" in session.text())
+        await session.until(lambda: "N Run" in session.text())
         await session.sees("n Import")
         await session.sees("x Runs")
         await session.press("exclamation_mark")
@@ -192,7 +192,7 @@ async def test_help_is_about_what_has_the_focus(catalogue: Path, opened: Opener)
         await session.focus("#quantization")
         await session.press("question_mark")
         await session.until(lambda: "In focus: a choice" in session.text())
-        await session.sees("Next")
+        await session.sees("The option to the right")
 
 
 async def test_a_number_leads_to_the_run_or_the_row(running: Path, opened: Opener) -> None:

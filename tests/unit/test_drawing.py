@@ -22,7 +22,7 @@ from sap_tui.widgets.drawing import (
     placed_labels,
     round_ticks,
 )
-from tests.ui.test_hostile_text import PAYLOADS
+from tests.hostile import SOME_PAYLOADS as PAYLOADS
 
 COLOURS = ((1, 2, 3), (4, 5, 6))
 AXIS = Axis(0.0, 1.0, round_ticks(0.0, 1.0, 5), "x")

@@ -216,7 +216,7 @@ def test_what_the_template_refuses_is_an_error_of_its_own(tmp_path: Path) -> Non
     (folder / "chat_template.jinja").write_text(refusal + template)
     first, second = loaded(folder).rewards(CONVERSATIONS[:2])
     assert isinstance(first, float)
-    assert second == SampleError("template", "The model's chat template refuses this conversation: No system role")
+    assert second == SampleError("template", "The model's chat template refuses this conversation: No system role.")
 
 
 def test_rewards_that_are_no_numbers_are_errors(tmp_path: Path) -> None:
