@@ -115,8 +115,9 @@ def _settle(writer: Writer, at_work: int) -> None:
         execute("DELETE FROM run_speeds")
         for second in range(0, 62, 2):
             speed = 941.7 * (1 - 0.8 / (1 + second)) * (1 + 0.12 * sin(second / 3))
-            execute("INSERT INTO run_speeds VALUES (?, ?, 'scoring', ?, ?, ?)",
-                    (at_work, NOW - 62 + second, done * second // 62, speed, 380_000_000 + 500_000 * second))  # fmt: skip
+            memory = 380_000_000 + 500_000 * second
+            row = at_work, NOW - 62 + second, done * second // 62, speed, memory
+            execute("INSERT INTO run_speeds VALUES (?, ?, 'scoring', ?, ?, ?)", row)
         for run, columns in changes.items():
             names = ", ".join(f"{name} = ?" for name in columns)
             execute(f"UPDATE runs SET {names} WHERE id = ?", (*columns.values(), run))
