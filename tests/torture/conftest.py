@@ -18,6 +18,8 @@ import pytest
 from benchmarks.machine import describe, library_versions
 from tests.torture.runs import SHARE
 
+FOLDER = Path(__file__).parent
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--figures", metavar="FILE", type=Path, help="write what was measured there, as JSON")
@@ -55,7 +57,10 @@ class Recorder:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A run over all of tests asks here too, although nothing of this folder is collected then.
     for item in items:
+        if not item.path.is_relative_to(FOLDER):
+            continue
         told = getattr(getattr(item, "function", None), "__doc__", None) or item.getparent(pytest.Module).obj.__doc__
         item.user_properties.append(("what", " ".join(told.partition("\n\n")[0].split())))
 
