@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import statistics
 import sys
 import tempfile
@@ -63,7 +64,7 @@ class Benchmark:
     def __init__(self, quick: bool, screens: list[str]) -> None:
         self._screens = [plan for plan in SCREENS if plan.name in screens] or list(SCREENS)
         self._everything = not screens
-        self._rounds, self._starts, self._copies = (1, 3, 20) if quick else (3, 9, 70)
+        self._least_keys, self._starts, self._copies = (1, 3, 50) if quick else (60, 9, 120)
         self._live_seconds, self._responses, self._pages = (6, 50_000, 10) if quick else (20, 1_000_000, 50)
         self._started = time.monotonic()
 
@@ -135,7 +136,7 @@ class Benchmark:
     def _keys(self, catalogue: Catalogue, terminal: Terminal, plan: ScreenPlan) -> dict[str, Any]:
         self._say(f"keys of {plan.name}")
         before = catalogue.scored()
-        times = measure_keys(terminal, plan, self._rounds)
+        times = measure_keys(terminal, plan, math.ceil(self._least_keys / plan.keys))
         return {"screen": plan.name, **quantiles(times), "scored": _check_scoring(catalogue, before)}
 
     def _live_bytes(self, catalogue: Catalogue, terminal: Terminal) -> list[int]:

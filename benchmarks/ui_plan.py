@@ -30,6 +30,11 @@ class ScreenPlan:
     watched: float = 1.2
     by_background: bool = False
 
+    @property
+    def keys(self) -> int:
+        """How many keys all parts together have."""
+        return sum(len(part.keys) for part in self.parts)
+
 
 def moves(key: str, count: int, *shows: str) -> Part:
     return Part((key,) * count, shows)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.domain import response_digest
 from core.store.db import Writer
 from core.text import visible
 from tests.ui.conftest import change, score_here
@@ -118,7 +119,7 @@ def poisoned(base: Path, folder: Path, scrub: Scrub, *, together: bool = False) 
     _poison_questions(catalogue, texts, scrub)
     _poison_strategies(catalogue, texts, scrub)
     _poison_runs(catalogue, folder / "attempt.log", payloads, scrub)
-    change(catalogue, "UPDATE tasks SET name = 'sums ' || ? WHERE id = 1", scrub(payloads[0]))
+    change(catalogue, "UPDATE tasks SET name = '! sums ' || ? WHERE id = 1", scrub(payloads[0]))
     return catalogue
 
 
@@ -160,7 +161,8 @@ def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> No
         execute = connection.execute
         for number, payload in enumerate(texts):
             text, name = scrub(payload), scrub(PAYLOADS[number])
-            turns = json.dumps([["system", text], ["user", f"{number:02d} {text}"]])
+            # The list of responses asks SQLite for the start of a question, and its JSON functions end at a NUL.
+            turns = json.dumps([["system", text], ["user", f"{number:02d} {scrub(texts[number].replace(chr(0), ''))}"]])
             execute("UPDATE questions SET turns = ?, key = ?, answer = ? WHERE position = ?",
                     (turns, f"{number:02d}{name}", f"{number} {name}", number))  # fmt: skip
             rows = execute(
@@ -169,10 +171,14 @@ def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> No
                 (number, POISONED_RESPONSES),
             ).fetchall()
             for key, strategy, digest in rows:
-                raw = f"{strategy} {payload}{FINAL}"
-                execute("UPDATE responses SET text = ?, characters = ? WHERE id = ?", (scrub(raw), len(raw), key))
+                raw = f"{strategy}.{number:02d} {payload}{FINAL}"
+                new = response_digest(scrub(raw))
+                values = (scrub(raw), len(raw), new, key)
+                execute("UPDATE responses SET text = ?, characters = ?, digest = ? WHERE id = ?", values)
                 packed = zlib.compress(np.asarray(_token_ends(raw, scrub), "<i4").tobytes())
                 execute("UPDATE token_ends SET ends = ? WHERE response = ?", (packed, digest))
+                for table in ("token_ends", "scores", "run_items"):
+                    execute(f"UPDATE {table} SET response = ? WHERE response = ?", (new, digest))
         execute("DELETE FROM answer_checks")
         execute("INSERT INTO answer_checks SELECT DISTINCT responses.digest, answer, 0 FROM responses"
                 " JOIN questions ON questions.id = question")  # fmt: skip
@@ -187,11 +193,12 @@ def _token_ends(raw: str, scrub: Scrub) -> list[int]:
 def _poison_strategies(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> None:
     with Writer(catalogue) as writer, writer.transaction() as connection:
         for number, payload in enumerate(PAYLOADS):
+            # A file's path is kept as it is shown.
             text, name = scrub(texts[number]), scrub(payload)
             connection.execute(
                 "UPDATE strategies SET name = ?, teacher = ?, prompt = ?, note = ?, source = ?, tags = json_array(?),"
                 " updated_at = 0 WHERE id = ?",
-                (f"{number:02d}{name}", name, text, text, name, name, number + 1),
+                (f"{number:02d}{name}", name, text, text, shown(payload), name, number + 1),
             )
             connection.execute("INSERT INTO tasks (name, created_at) VALUES (?, 0)", (f"{number:02d}{name}",))
             connection.execute("INSERT INTO outcomes (task, model, strategy, seed, accuracy, source, created_at)"

@@ -96,18 +96,21 @@ def ordered_keys(reader: sqlite3.Connection, query: ResponseQuery) -> Iterator[i
 def response_rows(reader: sqlite3.Connection, query: ResponseQuery, keys: Sequence[int]) -> list[ResponseRow]:
     """The rows of these keys, in their order; those that are gone are left out."""
     rows = reader.execute(
-        f"""SELECT r.question, q.position, substr({_ASKED}, 1, :longest) AS asked, substr(r.text, 1, :longest) AS text,
+        f"""SELECT r.question, q.position, substr(CAST({_ASKED} AS BLOB), 1, :longest) AS asked,
+                   substr(CAST(r.text AS BLOB), 1, :longest) AS text,
                    r.characters, s.tokens, c.correct, s.nll_sum / s.tokens AS nll
             FROM json_each(:keys) AS wanted CROSS JOIN responses r
             ON r.strategy = :strategy AND r.question = wanted.value {_QUESTION}{_CHECK}{_SCORE}""",
-        {"keys": json.dumps(list(keys)), "strategy": query.strategy, "run": query.run, "longest": LONGEST_START},
+        {"keys": json.dumps(list(keys)), "strategy": query.strategy, "run": query.run, "longest": 4 * LONGEST_START},
     )
     found = {row["question"]: _row(row) for row in rows}
     return [found[key] for key in keys if key in found]
 
 
 def _row(row: sqlite3.Row) -> ResponseRow:
-    return ResponseRow(**{**dict(row), "correct": None if row["correct"] is None else bool(row["correct"])})
+    # Cut here: SQLite ends a text at its first NUL.
+    starts = {name: (row[name] or b"").decode("utf-8", "ignore")[:LONGEST_START] for name in ("asked", "text")}
+    return ResponseRow(**{**dict(row), **starts, "correct": None if row["correct"] is None else bool(row["correct"])})
 
 
 def _keys(

@@ -97,10 +97,10 @@ class HelpScreen(Dialog[None]):
         ]
 
     def action_scroll_help_up(self) -> None:
-        self.query_one(VerticalScroll).scroll_up()
+        self.query_one(VerticalScroll).scroll_up(animate=False, immediate=True)
 
     def action_scroll_help_down(self) -> None:
-        self.query_one(VerticalScroll).scroll_down()
+        self.query_one(VerticalScroll).scroll_down(animate=False, immediate=True)
 
     async def action_help(self) -> None:
         """The same key that opened it."""

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    path = config.getoption("--figures")
+    path = config.getoption("--figures", None)
     if path:
         config.pluginmanager.register(Recorder(path))
 

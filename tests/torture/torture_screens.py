@@ -200,7 +200,8 @@ def compared(homes: dict[str, Path], term: str, names: Sequence[str], every: int
             thread.join()
         assert set(found) == set(homes), name
         for place, (one, other) in enumerate(zip(found[RAW][0], found[SCRUBBED][0], strict=True)):
-            assert lines(one) == lines(other), (name, place)
+            different = [pair for pair in zip(lines(one), lines(other), strict=True) if pair[0] != pair[1]]
+            assert not different, f"{name}, look {place}, {len(different)} lines, the first:\n{different[0]}"
         assert unlawful(found[RAW][1]) == unlawful(found[SCRUBBED][1]) == [], name
         frames += len(found[RAW][0])
         received += len(found[RAW][1])
