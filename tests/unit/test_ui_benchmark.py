@@ -72,7 +72,7 @@ def test_a_counter_that_goes_on_by_itself_is_no_answer(terminal: Callable[..., T
 
 
 def test_with_backgrounds_only_a_moved_colour_is_an_answer(terminal: Callable[..., Terminal]) -> None:
-    opened, times = terminal(), KeyTimes()
+    opened, times = terminal(late=0.02), KeyTimes()
     opened.wait_for("whole frames")
     Keyboard(opened, by_background=True).press("a", times)
     assert opened.screen.buffer[5][0].bg == "red"
@@ -93,7 +93,7 @@ def test_a_screen_that_shows_the_wrong_fails(
     terminal: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.ui_terminal.LONGEST_WAIT_SECONDS", 0.5)
-    opened = terminal()
+    opened = terminal(late=0.02)
     plan = ScreenPlan("made", (), (Part(("a",), ("key b",)),), watched=0.2)
     with pytest.raises(AssertionError, match="key b"):
         measure_keys(opened, plan, 1)
