@@ -61,7 +61,7 @@ def test_hostile_names_are_shown_and_do_nothing(sap_tui: CommandLine) -> None:
         (["converge", "7"], 3, "7"),
         (["converge", "--by", "nonsense"], 2, "nonsense"),
         (["converge", "--by", "ifd"], 1, "ifd"),
-        (["judge", "--points"], 2, "--points belongs to --json."),
+        (["judge", "--points"], 2, "--points belongs to --json or --format csv."),
         (["judge", "--run", "1", "--task", "sums"], 2, "--run has its task and model."),
         (["judge", "--run", "9"], 3, "9"),
         (["judge", "--run", "1"], 3, "no outcomes"),

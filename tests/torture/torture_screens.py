@@ -75,7 +75,7 @@ WALKS = {
     "palette": Walk("1:"),
     "responses": Walk("1gj\r", "j", EVERY),
     "runs": Walk("2g", "j", EVERY),
-    "runs, log": Walk("2gLg", "\x04", 4),
+    "runs, log": Walk("2gL", "\x15", 4),
     "ranking": Walk("3", "j", EVERY),
     "ranking, runs": Walk("3o", "j", EVERY),
     "ranking, export": Walk("3E"),
@@ -134,7 +134,7 @@ class Screen(Terminal):
             self.settled()
             lines = LINE_START.split(self._output[start:].rpartition(TOP)[2])
             if len(lines) >= ROWS:
-                return b"\n".join(lines[:ROWS])
+                return b"\n".join(line.strip(b"\r\n") for line in lines[:ROWS])
         raise AssertionError(f"the screen is not drawn anew:\n{self.text()[-2000:]}")
 
 
