@@ -91,6 +91,8 @@ class SapApp(App[None]):
         "ranking": lambda: _made("ranking", "RankingScreen"),
         "outcomes": lambda: _made("outcomes", "OutcomesScreen"),
     }
+    # The first screen at once, instead of an empty one that is left again.
+    DEFAULT_MODE = "catalogue"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (30, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
@@ -118,6 +120,7 @@ class SapApp(App[None]):
         self._problems = problems
         self.deletions: list[Deletion] = []
         self.housekeeping = Housekeeping()
+        self._no_colour, self._guard = NoColor(), OutputGuard()
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
@@ -237,9 +240,12 @@ class SapApp(App[None]):
         return shown_key(binding.key)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Of Textual's; but where no colour is wanted no grey is either. The guard is the last."""
-        filters = (NoColor() if isinstance(each, Monochrome) else each for each in super().get_line_filters())
-        return [*filters, OutputGuard()]
+        """Of Textual's; but where no colour is wanted no grey is either. The guard is the last.
+
+        Always the same objects: lines that were filtered once are kept by them.
+        """
+        filters = (self._no_colour if isinstance(each, Monochrome) else each for each in super().get_line_filters())
+        return [*filters, self._guard]
 
     def _handle_exception(self, error: Exception) -> None:
         """One line and a log instead of a traceback with everybody's local variables."""

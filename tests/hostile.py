@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from core.domain import response_digest
+from core.scoring.answers import gold_kind
 from core.store.db import Writer
 from core.text import visible
 from tests.ui.conftest import change, score_here
@@ -163,8 +164,10 @@ def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> No
             text, name = scrub(payload), scrub(PAYLOADS[number])
             # The list of responses asks SQLite for the start of a question, and its JSON functions end at a NUL.
             turns = json.dumps([["system", text], ["user", f"{number:02d} {scrub(texts[number].replace(chr(0), ''))}"]])
+            gold = f"{number} {PAYLOADS[number]}"
+            checked_alike = gold_kind(gold) == gold_kind(shown(gold))
             execute("UPDATE questions SET turns = ?, key = ?, answer = ? WHERE position = ?",
-                    (turns, f"{number:02d}{name}", f"{number} {name}", number))  # fmt: skip
+                    (turns, f"{number:02d}{name}", scrub(gold) if checked_alike else str(number), number))  # fmt: skip
             rows = execute(
                 "SELECT r.id, strategy, r.digest FROM responses r JOIN questions ON questions.id = question"
                 " WHERE position = ? AND strategy <= ?",

@@ -48,8 +48,8 @@ def column(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from core.metrics.registry import all_metrics
+    from core.store.column_import import import_column
     from core.store.db import Writer
-    from core.store.score_columns import import_column
 
     with Writer(arguments.catalogue) as writer:
         done = import_column(
@@ -70,8 +70,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _delete(arguments: argparse.Namespace) -> int:
+    from core.store.column_import import delete_column
     from core.store.db import Writer
-    from core.store.score_columns import delete_column
 
     with Writer(arguments.catalogue) as writer:
         delete_column(writer, arguments.task, arguments.name)

@@ -211,7 +211,7 @@ def test_a_valid_set_that_is_compared_is_named(catalogue: Path, stand_in_model: 
 def test_the_runs_reward_model_comes_before_an_imported_column(
     catalogue: Path, stand_in_model: Path, tmp_path: Path
 ) -> None:
-    from core.store.score_columns import import_column
+    from core.store.column_import import import_column
 
     first = work(catalogue, stand_in_model, ("reward",), samples=4, reward_model=str(stand_in_model))
     before = ranking_report(open_reader(catalogue), first.id).ranking.rows

@@ -16,11 +16,11 @@ from core.metrics.base import Input, Metric, ResponseTokens, SampleScore, ScoreA
 from core.metrics.needs import HOW_TO_GET
 from core.metrics.registry import all_metrics, metric
 from core.rank import computable_metrics, ranking_report, run_arrays
+from core.store.column_import import import_column
 from core.store.db import Writer, open_reader
 from core.store.importing import import_file
 from core.store.rewards import insert_rewards
 from core.store.sampled_answers import insert_sampled_answers
-from core.store.score_columns import import_column
 from core.store.scores import token_scores
 from tests.conftest import write_strategy
 from tests.unit.scored_runs import change, plain_contexts, scored_run, stored_nll

@@ -14,9 +14,10 @@ from core.errors import InputError, NotFoundError, SapError, UsageError
 from core.export.formats import ranking_json
 from core.metrics.registry import all_metrics
 from core.rank import computable_metrics, ranking_report
+from core.store.column_import import ColumnImport, delete_column, import_column
 from core.store.db import Writer, open_reader
 from core.store.importing import import_file
-from core.store.score_columns import ColumnImport, delete_column, import_column, score_columns
+from core.store.score_columns import score_columns
 from sap_tui.rankings import report_from_object
 from tests.conftest import write_strategy
 from tests.e2e.command_line import CommandLine
