@@ -92,8 +92,9 @@ class ResponsesScreen(MainScreen):
         return record if self._query.run is not None else without_scores(record)
 
     def _want(self, page: int) -> None:
+        """Have a page read once what is being drawn now is drawn: both at the same time would make a key wait."""
         if self._reader:
-            self._reader.want(page)
+            self.call_after_refresh(self._reader.want, page)
 
     def ask(self) -> None:
         """Begin anew with the order and the filter as they are now."""

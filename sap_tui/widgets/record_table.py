@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
-from rich.segment import Segment
 from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
@@ -16,7 +15,8 @@ from textual.style import Style
 
 from sap_tui.keymap import Keymap
 from sap_tui.keys import ACTIONS, bindings
-from sap_tui.widgets.records import GAP, MARK_WIDTH, Column, Record, Rows, RowSource, row_content
+from sap_tui.widgets.records import GAP, MARK_WIDTH, Column, Record, Rows, RowSource
+from sap_tui.widgets.row_drawing import drawn, row_pieces
 
 COLUMNS_RIGHT = next(action for action in ACTIONS if action.id == "columns_right")
 
@@ -319,17 +319,12 @@ class RecordTable(ScrollView, can_focus=True):
     def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:
         """The line: mark and first column stay, the others are cut at the scrolled place."""
         widths = self.widths(self._columns)
-        stays = MARK_WIDTH + widths[0] + GAP
-        line = self._drawn(row_content(mark, cells, self._columns, widths), style)
-        shown = Strip.join([line.crop(0, stays), line.crop(stays + self.scroll_offset.x)])
-        return shown.adjust_cell_length(self.size.width, style.rich_style)
+        pieces = row_pieces(mark, cells, self._columns, widths)
+        line = drawn(pieces, style, self.app.stylesheet.parse_style)
+        if self.scroll_offset.x:
+            stays = MARK_WIDTH + widths[0] + GAP
+            line = Strip.join([line.crop(0, stays), line.crop(stays + self.scroll_offset.x)])
+        return line.adjust_cell_length(self.size.width, style.rich_style)
 
     def _drawn(self, content: Content, style: Style) -> Strip:
-        parse = self.app.stylesheet.parse_style
-        # Reversed colours would be patches of background.
-        over = Style(foreground=style.foreground, background=style.background) if style.reverse else Style()
-        segments = [
-            Segment(text, (style + part + over).rich_style)
-            for text, part in content.render(style, end="", parse_style=parse)
-        ]
-        return Strip(segments, content.cell_length)
+        return drawn([content], style, self.app.stylesheet.parse_style)

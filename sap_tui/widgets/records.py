@@ -82,20 +82,3 @@ def fitted(columns: Sequence[Column], records: Sequence[Record]) -> list[Column]
         column if column.stretch else replace(column, width=min(column.width, width))
         for column, width in zip(columns, needed, strict=True)
     ]
-
-
-def row_content(mark: Content, cells: Sequence[Content], columns: Sequence[Column], widths: Sequence[int]) -> Content:
-    """A whole row: the mark, then every cell at its column's width."""
-    spare = len(columns) - len(cells)
-    spanned = [sum(widths[: spare + 1]) + GAP * spare, *widths[spare + 1 :]]
-    aligns = ["left", *(column.align for column in columns[spare + 1 :])]
-    pieces = [
-        _aligned(cell, width, align).append(" " * GAP)
-        for cell, width, align in zip(cells, spanned, aligns, strict=True)
-    ]
-    return Content().join([mark.truncate(MARK_WIDTH, pad=True), *pieces])
-
-
-def _aligned(cell: Content, width: int, align: str) -> Content:
-    cell = cell.truncate(width, ellipsis=True)
-    return cell.pad_left(width - cell.cell_length) if align == "right" else cell.truncate(width, pad=True)

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.segment import Segment
 from textual._compositor import Compositor
+from textual.color import Color
 from textual.widgets import Footer
 
 from sap_tui import pace
 from sap_tui.pace import Housekeeping
+from sap_tui.screens.catalogue import CatalogueScreen
+from sap_tui.text import OutputGuard
+from sap_tui.widgets.record_table import RecordTable
 from tests.ui.conftest import Opener
 
 
@@ -49,6 +54,31 @@ async def test_the_footer_is_made_anew_only_for_other_keys(catalogue: Path, open
         await session.press("1", "slash")
         await session.sees("esc Close")
         assert list(session.app.screen.query_one(Footer).children) != keys
+
+
+async def test_lines_that_stay_are_not_filtered_again(
+    catalogue: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(catalogue) as session:
+        await session.sees("─ sums ─")
+        filtered: list[str] = []
+
+        def apply(guard: OutputGuard, segments: list[Segment], background: Color) -> list[Segment]:
+            filtered.append("".join(segment.text for segment in segments))
+            return filtering(guard, segments, background)
+
+        filtering = OutputGuard.apply
+        monkeypatch.setattr(OutputGuard, "apply", apply)
+        session.app.screen.query_one(RecordTable).action_cursor_down()
+        await session.until(lambda: len(filtered) > 1)
+        assert all("chatty" in line or "sums" in line for line in filtered[:2])
+        assert not any("strategy" in line for line in filtered)
+
+
+async def test_the_first_screen_is_the_one_that_is_wanted(catalogue: Path, opened: Opener) -> None:
+    async with opened(catalogue) as session:
+        assert isinstance(session.app.screen, CatalogueScreen)
+        assert list(session.app._screen_stacks) == ["catalogue"]
 
 
 async def test_the_pane_follows_the_cursor(catalogue: Path, opened: Opener) -> None:
