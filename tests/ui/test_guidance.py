@@ -106,6 +106,17 @@ async def test_scrollbars_are_signs_where_there_is_no_colour(
         await session.until(lambda: TRACK in session.text() and HANDLE in session.text())
 
 
+@pytest.mark.parametrize(("width", "left_out"), [(60, "b Models"), (80, "space Mark"), (120, "")])
+async def test_help_menu_and_quit_stay_in_a_narrow_footer(
+    width: int, left_out: str, scored: Path, opened: Opener
+) -> None:
+    async with opened(scored, size=(width, 24), screen="ranking") as session:
+        await session.sees("c Compare", "? Help", ": Menu", "q Quit")
+        assert left_out == "" or left_out not in session.text()
+        await session.pilot.resize_terminal(130, 24)
+        await session.sees("space Mark", "q Quit")
+
+
 async def test_notes_that_do_not_fit_are_reached(scored: Path, opened: Opener) -> None:
     async with opened(scored, size=(80, 14), screen="ranking") as session:
         await session.until(lambda: len(session.table.source))
