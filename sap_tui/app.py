@@ -13,7 +13,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.command import Provider
 from textual.events import Event, InputEvent
-from textual.filter import LineFilter, Monochrome, NoColor
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -34,7 +34,7 @@ from sap_tui.palette import ValidActions
 from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
 from sap_tui.rankings import Rankings
 from sap_tui.screens.catalogue import CatalogueScreen
-from sap_tui.text import OutputGuard
+from sap_tui.text import OutputFilters
 from sap_tui.themes import DARK, DEFAULTS, THEMES
 from sap_tui.wishes import leave_wish, warn_of_logout
 from sap_tui.words import counted
@@ -91,8 +91,7 @@ class SapApp(App[None]):
         "ranking": lambda: _made("ranking", "RankingScreen"),
         "outcomes": lambda: _made("outcomes", "OutcomesScreen"),
     }
-    # The first screen at once, instead of an empty one that is left again.
-    DEFAULT_MODE = "catalogue"
+    DEFAULT_MODE = "catalogue"  # At once, instead of an empty screen that is left again.
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (30, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
@@ -120,7 +119,7 @@ class SapApp(App[None]):
         self._problems = problems
         self.deletions: list[Deletion] = []
         self.housekeeping = Housekeeping()
-        self._no_colour, self._guard = NoColor(), OutputGuard()
+        self._filters_of_ours = OutputFilters()
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
@@ -240,12 +239,7 @@ class SapApp(App[None]):
         return shown_key(binding.key)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Of Textual's; but where no colour is wanted no grey is either. The guard is the last.
-
-        Always the same objects: lines that were filtered once are kept by them.
-        """
-        filters = (self._no_colour if isinstance(each, Monochrome) else each for each in super().get_line_filters())
-        return [*filters, self._guard]
+        return self._filters_of_ours.added_to(super().get_line_filters())
 
     def _handle_exception(self, error: Exception) -> None:
         """One line and a log instead of a traceback with everybody's local variables."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 from textual.content import Content
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome, NoColor
 
 from core.text import visible
 
@@ -30,6 +30,18 @@ class OutputGuard(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [segment if segment.control else _guarded(segment) for segment in segments]
+
+
+class OutputFilters:
+    """What every line passes before it is written; always the same objects, since lines that were filtered once are
+    kept by them."""
+
+    def __init__(self) -> None:
+        self._no_colour, self._guard = NoColor(), OutputGuard()
+
+    def added_to(self, filters: Sequence[LineFilter]) -> list[LineFilter]:
+        """Textual's; but where no colour is wanted no grey is either. The guard is the last."""
+        return [*(self._no_colour if isinstance(each, Monochrome) else each for each in filters), self._guard]
 
 
 def _guarded(segment: Segment) -> Segment:

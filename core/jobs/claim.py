@@ -70,8 +70,8 @@ def claim_run(writer: Writer, number: int, log: Path | None = None, *, paused_to
         _end_attempt(connection, number, "lost")
         connection.execute(
             "UPDATE runs SET state = 'running', want = 'run', fence = ?, attempt = ?, host = ?, boot = ?, pid = ?,"
-            " pid_start = ?, beat_at = ?, started_at = coalesce(started_at, ?), phase = 'starting', why = '', log = ?"
-            " WHERE id = ?",
+            " pid_start = ?, beat_at = ?, started_at = coalesce(started_at, ?), phase = 'starting', why = '', log = ?,"
+            " answering = NULL WHERE id = ?",
             (fence, attempt, me.host, me.boot, me.pid, me.start, clock.since_boot(), now, str(log or run.log), number),
         )
         connection.execute(
@@ -178,7 +178,7 @@ def _bury(connection: sqlite3.Connection, run: Run, death: Death) -> None:
     barren = _barren(connection, run.id) + 1
     delay = min(2.0 ** ((tries or barren) - 1), LONGEST_DELAY_SECONDS)
     if tries and is_hopeless(connection, run.id):
-        why = f"{death.why}; this happened to every one of the last samples, each scored alone"
+        why = f"{death.why}; this happened to every one of the last samples, each of them alone"
         _put_back(connection, run, why, False, delay, RunState.FAILED)
     else:
         _put_back(connection, run, death.why, not tries, delay)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from core.domain import Prediction, Question
+from core.jobs.blame import ANSWERING, TRIES, answers_alone, excuse, unanswerable
+from core.jobs.claim import beat
 from core.run_work.pool import generated_pool, stored
 from core.run_work.samples import OwnAnswer, Scope
 from core.run_work.steps import BatchStore, RunWork
@@ -61,11 +63,12 @@ class Predictor:
     def answer(self, questions: Sequence[Question]) -> None:
         """Generate the answers that are not stored yet."""
         missing = [question for question in questions if stored(self._work.reader, self._run.spec, question) is None]
+        missing = self._answerable(missing)
         if not missing:
             return
         engine = self._work.engine()
         ready = len(questions) - len(missing)
-        self._work.begin("predicting", ready, len(questions))
+        self._work.begin(ANSWERING, ready, len(questions))
         contexts = []
         for question in missing:
             self._work.on_step()
@@ -75,13 +78,53 @@ class Predictor:
             for index, answer in answers:
                 digest = context_digest(missing[index].turns)
                 insert_generation(connection, self._run.spec, digest, answer.text, answer.token_ids, answer.finished)
+            excuse(connection, self._run.id)
 
         answers = BatchStore(self._work, ready, store)
+        notes: dict[str, None] = {}
         try:
-            notes = engine.generate(contexts, MAX_NEW_TOKENS, answers.add, self._work.on_step)
+            for places in self._turns(missing):
+                own = [contexts[place] for place in places]
+                add = _renumbered(answers.add, places)
+                notes.update(dict.fromkeys(engine.generate(own, MAX_NEW_TOKENS, add, self._work.on_step)))
         finally:
             answers.commit()
         self._work.say("warning", notes)
+
+    def _answerable(self, questions: Sequence[Question]) -> list[Question]:
+        """Without those that had their tries, which is said."""
+        given_up = unanswerable(self._work.reader, self._run.id)
+        lost = [question for question in questions if context_digest(question.turns) in given_up]
+        self._work.say(
+            "warning",
+            [
+                f"question {question.position + 1} has no answer of the target model: answering it alone ended the"
+                f" process {TRIES} times: {given_up[context_digest(question.turns)]}"
+                for question in lost
+            ],
+        )
+        return [question for question in questions if question not in lost]
+
+    def _turns(self, questions: Sequence[Question]) -> Iterator[Sequence[int]]:
+        """The places of questions that are answered together: all, or one after another where that ended the process.
+
+        Which one is being answered alone is written down first, so that a death can be laid at it.
+        """
+        if not answers_alone(self._work.reader, self._run.id):
+            yield range(len(questions))
+            return
+        self._work.say("info", ["answering one question after another, to find the one that ended the process"])
+        for place, question in enumerate(questions):
+            beat(self._work.writer, self._work.claim, answering=context_digest(question.turns))
+            yield [place]
+        beat(self._work.writer, self._work.claim, answering=None)
+
+
+def _renumbered(
+    add: Callable[[Sequence[tuple[int, Generation]]], None], places: Sequence[int]
+) -> Callable[[Sequence[tuple[int, Generation]]], None]:
+    """Takes answers numbered within their turn."""
+    return lambda answers: add([(places[index], answer) for index, answer in answers])
 
 
 def own_answers(reader: sqlite3.Connection, spec: int | None, task: int, weights_digest: str) -> OwnAnswer:

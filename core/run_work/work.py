@@ -15,6 +15,7 @@ from core.run_work.loading import load_encoder
 from core.run_work.plan_run import make_plan, store_plan
 from core.run_work.pool import NO_EXAMPLES
 from core.run_work.predict import Predictor, own_answers
+from core.run_work.probe import check_probe
 from core.run_work.rewards import store_rewards
 from core.run_work.samples import Contexts, scope_of
 from core.run_work.score_run import ChunkScorer, open_chunks
@@ -112,6 +113,8 @@ class Worker:
             self._engine = self._load(self._run, lambda _: self._beat_now_and_then())
             with self._writer.transaction() as connection:
                 update_claimed(connection, self._claim, device=self._engine.device, engine=self._engine.tier)
+                if not self._is_warm:
+                    check_probe(connection, self._run.spec, spec_by_id(connection, self._run.spec), self._engine)
                 versions = ", ".join(f"{name} {version}" for name, version in self._engine.versions.items())
                 loaded = "was still loaded" if self._is_warm else "loaded"
                 text = f"model {loaded} on {self._engine.device}, engine: {self._engine.tier}; {versions}"

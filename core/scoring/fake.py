@@ -32,10 +32,11 @@ class Faults:
     """What goes wrong. Groups count from 1 in each process; texts name the responses that hold them.
 
     A response ends the process by exit code 75, SIGSEGV or SIGKILL, by an error of the device, or hangs it for good.
+    A question that holds one of `answer_kill_on` ends the process when it is answered, by SIGKILL.
     `memory_tokens` are what memory suffices for in one forward pass: a larger one halves the token budget.
     `memory_taken` is a file: while it is there the model finds no memory. With `helper` the process has a child, told
     in the notes. `load_s` and `answer_s` are spent without a sign of life. `reward_shift` is added to every reward,
-    which otherwise lies between 0 and 1.
+    which otherwise lies between 0 and 1, and `probe_shift` to the probe, which otherwise is 1 nat a token.
     """
 
     delay_s: float = 0.0
@@ -45,6 +46,7 @@ class Faults:
     kill_on: tuple[str, ...] = ()
     device_error_on: tuple[str, ...] = ()
     hang_on: tuple[str, ...] = ()
+    answer_kill_on: tuple[str, ...] = ()
     nonfinite: tuple[str, ...] = ()
     out_of_memory: tuple[str, ...] = ()
     max_context_tokens: int = 1 << 20
@@ -55,6 +57,7 @@ class Faults:
     load_s: float = 0.0
     answer_s: float = 0.0
     reward_shift: float = 0.0
+    probe_shift: float = 0.0
 
     @staticmethod
     def from_environment() -> Faults:
@@ -80,6 +83,10 @@ class FakeEngine:
         if self._faults.helper:
             self.notes = (f"helper {subprocess.Popen(['sleep', '600']).pid}",)
         self._token_budget = self._faults.token_budget
+
+    @property
+    def probe(self) -> tuple[float, ...]:
+        return (self._faults.probe_shift - 1.0,) * 3
 
     @property
     def token_budget(self) -> int:
@@ -144,6 +151,10 @@ class FakeEngine:
         ]
         for start in range(0, len(answers), ANSWERS_AT_ONCE):
             time.sleep(self._faults.delay_s + self._faults.answer_s)
+            if any(
+                _holds(context, self._faults.answer_kill_on) for context in contexts[start : start + ANSWERS_AT_ONCE]
+            ):
+                os.kill(os.getpid(), signal.SIGKILL)
             if on_step is not None:
                 on_step()
             on_answers(answers[start : start + ANSWERS_AT_ONCE])

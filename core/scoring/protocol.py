@@ -123,6 +123,11 @@ class Engine(Encoder, Protocol):
         ...
 
     @property
+    def probe(self) -> tuple[float, ...]:
+        """Log-probabilities in nats of a fixed text's tokens, computed one by one when the model was loaded."""
+        ...
+
+    @property
     def token_budget(self) -> int:
         """Tokens that one forward pass may have on this device; halved for good when memory did not suffice."""
         ...

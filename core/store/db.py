@@ -17,7 +17,7 @@ from core.store.file_systems import probe, refuse_network
 from core.store.in_use import Use, alone, refuse_in_use
 from core.text import visible
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_TIMEOUT_MS = 30_000
 CLOSING_TIMEOUT_MS = 200
 MIGRATION_WAIT_SECONDS = 5.0

@@ -243,3 +243,21 @@ ALTER TABLE runs ADD COLUMN not_before_boot TEXT NOT NULL DEFAULT '';
 UPDATE runs SET beat_at = NULL, not_before = 0
 """,
     )
+
+
+@migrations()
+def m008_answers_and_probes(db: Database) -> None:
+    _run(
+        db,
+        """
+ALTER TABLE runs ADD COLUMN answer_tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN answering BLOB;
+CREATE TABLE unanswered (
+    run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, context BLOB NOT NULL, tries INTEGER NOT NULL,
+    lately INTEGER NOT NULL DEFAULT 1, why TEXT NOT NULL,
+    PRIMARY KEY (run, context)) STRICT, WITHOUT ROWID;
+CREATE TABLE probes (
+    spec INTEGER NOT NULL REFERENCES specs, engine TEXT NOT NULL, logprobs BLOB NOT NULL, created_at REAL NOT NULL,
+    PRIMARY KEY (spec, engine)) STRICT, WITHOUT ROWID
+""",
+    )

@@ -216,6 +216,8 @@ def wish_resume(connection: sqlite3.Connection, number: int) -> None:
         (state, number),
     )
     connection.execute("UPDATE chunks SET tries = 0 WHERE run = ? AND fence IS NULL AND tries > 0", (number,))
+    connection.execute("UPDATE runs SET answer_tries = 0 WHERE id = ?", (number,))
+    connection.execute("DELETE FROM unanswered WHERE run = ?", (number,))
     add_event(connection, number, "info", "resumed by the user")
 
 

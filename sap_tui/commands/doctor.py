@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
@@ -15,10 +16,14 @@ mended), with what to do. The exit code is 1 when something is BAD."""
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("doctor", help="check this machine and the catalogue", description=DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--forget-probes", action="store_true",
+        help="take the numbers that models compute from now on as the right ones")  # fmt: skip
     parser.set_defaults(run=doctor)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    if arguments.forget_probes:
+        return _forget_probes(arguments.catalogue)
     from core.text import visible
     from sap_tui.checkup.catalogue import catalogue
     from sap_tui.checkup.finding import Level
@@ -36,3 +41,13 @@ def doctor(arguments: argparse.Namespace) -> int:
     if mended:
         print(f"{mended} must be mended, see the lines marked BAD.", file=sys.stderr)
     return 1 if mended else 0
+
+
+def _forget_probes(catalogue: Path) -> int:
+    from core.store.db import Writer
+    from core.store.probes import forget_probes
+    from sap_tui.words import counted
+
+    with Writer(catalogue) as writer, writer.transaction() as connection:
+        print(f"Forgot the first numbers of {counted(forget_probes(connection), 'model')}; the next ones are kept.")
+    return 0

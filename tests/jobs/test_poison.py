@@ -147,3 +147,62 @@ def test_every_sample_ends_as_a_score_or_a_named_error(seed: int, catalogue: Pat
     codes = set(failures(catalogue, run).values())
     assert codes <= {"nonfinite", "out_of_memory"}
     assert "out_of_memory" in codes
+
+
+def run_with_examples(catalogue: Path, model: Path, monkeypatch: pytest.MonkeyPatch, *questions: str) -> int:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"answer_kill_on": questions}))
+    run = queue_run(catalogue, model, metrics=("sap", "ifd"), answer_filter=False)
+    supervise(catalogue, lambda: run_now(catalogue, run).state.ended, monkeypatch)
+    assert_sound(catalogue)
+    return run
+
+
+def answered(catalogue: Path) -> int:
+    reader = sqlite3.connect(catalogue)
+    (count,) = reader.execute("SELECT count(*) FROM generated_predictions").fetchone()
+    reader.close()
+    return int(count)
+
+
+def test_a_question_whose_answer_ends_the_process_is_named_and_the_run_goes_on(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with_examples(catalogue, stand_in_model, monkeypatch, "What is 7 plus 7?")
+    ended = run_now(catalogue, run)
+    assert (ended.state, ended.errors) == (RunState.DONE, 0)
+    assert answered(catalogue) == QUESTIONS - 1
+    # Twice together, twice alone, and the attempt that came through.
+    assert ended.attempt == 5
+    assert "question 8 has no answer of the target model: answering it alone ended the process 2 times" in (
+        said := told(catalogue, run)
+    )
+    assert "SIGKILL" in said
+    monkeypatch.setenv("SAP_TUI_FAKE", "")
+    later = queue_run(catalogue, stand_in_model, metrics=("sap",), answer_filter=False)
+    supervise(catalogue, lambda: run_now(catalogue, later).state.ended, monkeypatch)
+    assert answered(catalogue) == QUESTIONS
+
+
+def test_several_such_questions_with_others_between(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with_examples(
+        catalogue, stand_in_model, monkeypatch, "What is 0 plus", "is 9 plus", "is 22 plus", "is 23"
+    )
+    assert run_now(catalogue, run).state is RunState.DONE
+    assert answered(catalogue) == QUESTIONS - 4
+
+
+def test_a_model_that_dies_of_every_question_fails_the_run_and_can_be_resumed(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with_examples(catalogue, stand_in_model, monkeypatch, "What is")
+    ended = run_now(catalogue, run)
+    assert ended.state is RunState.FAILED
+    assert "every one of the last samples" in ended.why
+    with Writer(catalogue) as writer, writer.transaction() as connection:
+        wish_resume(connection, run)
+    monkeypatch.setenv("SAP_TUI_FAKE", "")
+    supervise(catalogue, lambda: run_now(catalogue, run).state.ended, monkeypatch)
+    assert run_now(catalogue, run).state is RunState.DONE
+    assert answered(catalogue) == QUESTIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from core.domain import TokenScores
 from core.errors import RunError
+from core.run_work.probe import TOLERANCES
 from core.scoring.protocol import ScoringGroup
 from tests.conftest import TINY_MODEL
 from tests.unit.scoring_models import COMMON, engine_of, random_model, rewrite_config
@@ -293,3 +295,17 @@ def test_a_missing_tokenizer(folder: Path) -> None:
 def test_a_broken_tokenizer(folder: Path, content: str) -> None:
     (folder / "tokenizer.json").write_text(content)
     assert f"The tokenizer of {folder}" in refusal(folder).message
+
+
+def test_zeroed_weights_show_in_the_probe(tmp_path: Path) -> None:
+    """What neither sizes nor headers show: 900 bytes of a tensor that are zeros now."""
+    copy = tmp_path / "damaged"
+    shutil.copytree(TINY_MODEL, copy)
+    whole = engine_of(copy).probe
+    assert engine_of(copy).probe == whole
+    content = bytearray(weights(copy).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 900] = bytes(900)
+    weights(copy).write_bytes(content)
+    damaged = engine_of(copy).probe
+    assert sum(abs(a - b) for a, b in zip(whole, damaged, strict=True)) / len(whole) > 10 * TOLERANCES["float32"]

@@ -24,7 +24,7 @@ from core.store.migrations import migrate
 from tests.conftest import wait_until
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-OLD_SCHEMAS = (1, 3)
+OLD_SCHEMAS = (1, 3, 4)
 
 
 def old_catalogue(folder: Path, schema: int) -> Path:

@@ -41,6 +41,10 @@ class HuggingFaceEngine:
         return (*self._ladder.refused, *([] if self._encoder.has_template else [WITHOUT_TEMPLATE]))
 
     @property
+    def probe(self) -> tuple[float, ...]:
+        return self._ladder.probe
+
+    @property
     def token_budget(self) -> int:
         return self._scorer.token_budget
 

@@ -19,9 +19,13 @@ _SHORTEST_LIMIT = 256
 
 @dataclass(slots=True)
 class Ladder:
-    """Tiers from the fastest to one by one. `refused` says in words which were not used and why."""
+    """Tiers from the fastest to one by one. `refused` says in words which were not used and why.
+
+    `probe` are the log-probabilities that one by one gives the tokens of the self-test's text.
+    """
 
     tiers: list[Tier]
+    probe: tuple[float, ...] = ()
     refused: list[str] = field(default_factory=list)
 
     def tier_for(self, tokens: int) -> Tier:
@@ -41,8 +45,8 @@ def proven_ladder(model: Any, settings: EngineSettings, text_ids: tuple[int, ...
     reference = OneByOne(model)
     gate = gate_for(settings.quantization, settings.dtype, model.device.type)
     # The reference is tried on the probe in any case: a model that does not compute is found now.
-    reference_scores(reference, probe_of(model, text_ids, UNLIMITED)[1:2])
-    ladder = Ladder([])
+    ((response,),) = reference_scores(reference, probe_of(model, text_ids, UNLIMITED)[1:2])
+    ladder = Ladder([], tuple(response[0].tolist()))
     for make in _candidates(settings, model.device.type):
         tier = _made(make, model)
         if tier is None or tier.longest < _SHORTEST_LIMIT:
