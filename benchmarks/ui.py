@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import signal
 import statistics
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    # So that the scorer beside is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         found = Benchmark(options.quick, options.screen or []).run()
     except (AssertionError, TimeoutError) as error:

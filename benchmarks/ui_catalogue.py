@@ -84,7 +84,7 @@ class Catalogue:
 
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            if str(self.path) in command and any(part.startswith("core.jobs") for part in command):
+            if str(self.path) in command and any(part.startswith(("core.jobs", "core.scorer")) for part in command):
                 process.kill()
 
 

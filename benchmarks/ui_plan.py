@@ -81,9 +81,9 @@ SCREENS = (
     ),
     ScreenPlan(
         "sample",
-        (*TO_RESPONSES, Part(("enter",), ("entropy", "token 1 of"))),
+        (*TO_RESPONSES, Part(("enter",), ("entropy", "token 1 of")), Part(("w",), ("token 1 of",))),
         (
-            moves("right", 6, "token 7 of"), moves("w", 4, "nats"), moves("W", 3, "token 1 of"),
+            moves("right", 6, "token 7 of"), moves("w", 4, "nats"), moves("W", 4, "token 1 of"),
             *to_and_fro("#", "#", 1, "nats", "nats"),
             Part(("tab",), ("token 1 of",)),
             *to_and_fro("down", "up", 6, "token 7 of", "token 1 of"),
