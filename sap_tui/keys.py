@@ -145,6 +145,8 @@ ACTIONS = (
     Action("unset_setting", ("u",), "Default", "Give the setting its default again", ("settings",), True),
     Action("scroll_help_up", ("up", "k"), "Up", "Scroll up", ("help",)),
     Action("scroll_help_down", ("down", "j"), "Down", "Scroll down", ("help",)),
+    Action("help_page_up", ("pageup", "ctrl+u"), "Page up", "One page up", ("help",)),
+    Action("help_page_down", ("pagedown", "ctrl+d", "space"), "Page down", "One page down", ("help",)),
     Action("close", ("escape",), "Close", "Leave and change nothing; in a filter, show all again", ("dialog", "log"),
            True),
     Action("previous_choice", ("left", "h"), "Previous", "The option to the left", ("choices",)),

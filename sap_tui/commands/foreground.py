@@ -20,6 +20,7 @@ def work_here(catalogue: Path, run: int) -> int:
     from core.store.db import Writer, open_reader
     from core.store.runs import run_by_id
     from core.store.upkeep import daily_backups
+    from core.text import visible
     from sap_tui.commands.progress import shown_while
 
     prepare_environment()
@@ -37,5 +38,6 @@ def work_here(catalogue: Path, run: int) -> int:
         raise RunError(f"Process {ended.owner.pid} is at work on run {run}.", "Watch it: sap-tui runs --watch")
     if ended.state.ended:
         return 0 if ended.state == "done" else 1
-    print(f"Interrupted; go on with: sap-tui resume {run} --foreground", file=sys.stderr)
+    stopped = f"Run {run} stopped: {ended.why}" if ended.why else "Interrupted"
+    print(f"{visible(stopped).rstrip('.')}; go on with: sap-tui resume {run} --foreground", file=sys.stderr)
     return 130

@@ -102,6 +102,12 @@ class HelpScreen(Dialog[None]):
     def action_scroll_help_down(self) -> None:
         self.query_one(VerticalScroll).scroll_down(animate=False, immediate=True)
 
+    def action_help_page_up(self) -> None:
+        self.query_one(VerticalScroll).scroll_page_up(animate=False)
+
+    def action_help_page_down(self) -> None:
+        self.query_one(VerticalScroll).scroll_page_down(animate=False)
+
     async def action_help(self) -> None:
         """The same key that opened it."""
         self.action_close()

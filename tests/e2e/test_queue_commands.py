@@ -95,6 +95,21 @@ def test_foreground_is_interrupted_and_goes_on(sap_tui: CommandLine, stand_in_mo
     assert_sound(sap_tui.catalogue)
 
 
+def test_foreground_says_what_it_lacks(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"memory_taken": str(taken)}))
+    sap_tui = CommandLine(catalogue)
+    stopped = sap_tui.run(*score_arguments(stand_in_model), "--foreground")
+    assert stopped.returncode == 130
+    assert "Run 1 stopped: waiting for memory" in stopped.stderr
+    taken.unlink()
+    sap_tui("resume", "1", "--foreground")
+    assert row(sap_tui, 1)["state"] == "done"
+
+
 def test_a_run_at_work_is_not_taken_over(sap_tui: CommandLine, stand_in_model: Path) -> None:
     sap_tui(*score_arguments(stand_in_model))
     wait_for_progress(sap_tui, 1)

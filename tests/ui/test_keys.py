@@ -68,6 +68,10 @@ def help_scrolled_to(line: int) -> Callable[[Session], object]:
     return reached
 
 
+def help_scrolled_a_page(session: Session) -> bool:
+    return isinstance(session.app.screen, HelpScreen) and session.app.screen.query_one(".window").scroll_offset.y > 5
+
+
 # So low that the notes of a ranking do not fit.
 LOW = (80, 14)
 SIZES = {"columns_left": (60, 30), "columns_right": (60, 30), "scroll_pane_down": (90, 20), "scroll_pane_up": (90, 20)}
@@ -148,6 +152,8 @@ EFFECTS: dict[tuple[str, Place], tuple[tuple[str, ...], Callable[[Session], obje
     ("previous_match", "log"): (("L", "G", "slash", *"beta", "enter"), cursor(3)),
     ("scroll_help_up", "help"): (("question_mark", "down", "down", "down"), help_scrolled_to(2)),
     ("scroll_help_down", "help"): (("question_mark",), help_scrolled_to(1)),
+    ("help_page_up", "help"): (("question_mark", "pagedown"), help_scrolled_to(0)),
+    ("help_page_down", "help"): (("question_mark",), help_scrolled_a_page),
     ("close", "log"): (("L",), lambda session: not isinstance(session.app.screen, LogScreen)),
     ("close", "dialog"): (("n",), lambda session: not isinstance(session.app.screen, NewRunForm)),
     ("show_catalogue", "app"): ((), mode("catalogue")),
