@@ -38,3 +38,10 @@ def _processor() -> str:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process had itself: `ru_maxrss` begins with that of the process that started it."""
+    with open(f"/proc/{process}/status", encoding="ascii") as status:
+        (kibibytes,) = [line.split()[1] for line in status if line.startswith("VmHWM")]
+    return int(kibibytes) * 1024

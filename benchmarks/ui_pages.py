@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import sqlite3
 import statistics
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.machine import peak_bytes
 from core.store.db import Writer, open_reader, prepare
 from core.store.pages import SORTS, ResponseQuery, last_response_page, ordered_keys, response_page
 
@@ -142,6 +144,7 @@ def figures(path: Path, responses: int, scored: int) -> dict[str, object]:
         "responses": responses, "scored": scored, "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version, "made_seconds": round(made, 1), "mebibytes": path.stat().st_size >> 20,
         "app_ms": asyncio.run(app_figures(path)), "store_ms": store_figures(path),
+        "peak_mb": peak_bytes(os.getpid()) >> 20,
     }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from typing import Any
 
 import pyte
 
+from benchmarks.machine import peak_bytes
+
 COLUMNS, LINES = 120, 40
 BURST_SECONDS = 0.001
 ENDING_SECONDS = 10.0
@@ -148,9 +150,7 @@ class Terminal:
 
     def peak_memory(self) -> int:
         """The most memory that the program's process had, in bytes."""
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            (kibibytes,) = [line.split()[1] for line in status if line.startswith("VmHWM")]
-        return int(kibibytes) * 1024
+        return peak_bytes(self.process.pid)
 
     def close(self) -> None:
         if self.process.poll() is None:

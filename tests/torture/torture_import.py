@@ -110,10 +110,11 @@ def test_import_killed(tmp_path: Path, figures: dict[str, object]) -> None:
     """kill -9 of an import at a random moment: the catalogue is as before or has all of the file"""
     small, large, catalogue = tmp_path / "small.jsonl", tmp_path / "large.jsonl", tmp_path / "catalogue.db"
     write_large(small, 1)
-    rows = write_large(large, 8 << 20)
+    rows = write_large(large, 16 << 20)
     prepare(catalogue)
     with Writer(catalogue) as writer:
         import_file(writer, small, task="t", strategy="before", skip_bad=True)
+    expected = rows - rows // 10_000
     moments, halves, whole = random.Random(0), 0, 0
     for kill in range(KILLS):
         copy = tmp_path / f"catalogue-{kill}.db"
@@ -134,7 +135,7 @@ def test_import_killed(tmp_path: Path, figures: dict[str, object]) -> None:
             "SELECT count(*) FROM responses JOIN strategies s ON s.id = strategy WHERE s.name = 'large'"
         )
         whole += "large" in found
-        halves += found.get("large", 0) not in (0, rows) or stored.fetchone()[0] != found.get("large", 0)
+        halves += found.get("large", 0) not in (0, expected) or stored.fetchone()[0] != found.get("large", 0)
         assert problems(reader) == []
         reader.close()
         copy.unlink()

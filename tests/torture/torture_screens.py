@@ -85,7 +85,7 @@ WALKS = {
     "sample": Walk("1gj  c\t\r", "w", 8),
     "settings": Walk("1,", "\t", 12),
 }
-PAGES = ("catalogue", "runs", "ranking", "compare")
+PAGES = ("ranking", "compare")
 
 
 class Screen(Terminal):
