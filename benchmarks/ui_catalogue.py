@@ -17,6 +17,7 @@ SAMPLE = ROOT / "sample_data"
 TASK, LONG_TASK = "arithmetic", "long"
 WAITING_RUNS = 10
 LONGEST_WAIT_SECONDS = 180.0
+OURS = ("core.jobs", "core.processes", "core.scorer")
 
 Value = TypeVar("Value")
 
@@ -84,7 +85,7 @@ class Catalogue:
 
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            if str(self.path) in command and any(part.startswith(("core.jobs", "core.scorer")) for part in command):
+            if str(self.path) in command and any(part.startswith(OURS) for part in command):
                 process.kill()
 
 

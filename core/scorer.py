@@ -29,9 +29,9 @@ from core.jobs.claim import (
     wait_for_memory,
 )
 from core.jobs.endings import EXIT_BAD_RUN, EXIT_NO_ROOM, EXIT_TEMPORARY, device_error, is_out_of_memory
-from core.jobs.on_done import tell_ends
-from core.jobs.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
 from core.memory_room import HINT, NoRoomError
+from core.processes.on_done import tell_ends
+from core.processes.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
 from core.run_work.disk_wait import DiskWait
 from core.run_work.loading import load, prepare_environment
 from core.run_work.work import Worker

@@ -13,8 +13,8 @@ from textual.message import Message
 
 from core.domain import Run, RunState, Strategy, Task
 from core.errors import SapError
-from core.jobs.launcher import ensure_runner, runner_lives
-from core.jobs.scorers import ScorerRow, idle_scorers
+from core.processes.launcher import ensure_runner, runner_lives
+from core.processes.scorers import ScorerRow, idle_scorers
 from core.store import catalogue as tables
 from core.store.catalogue import Sample
 from core.store.damage import explained

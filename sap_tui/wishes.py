@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from core.errors import SapError
-from core.jobs.launcher import ensure_runner
 from core.lingering import WARNING, Logout, logout
+from core.processes.launcher import ensure_runner
 from core.store.damage import explained
 from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume

@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 TINY_MODEL = ROOT / "sample_data" / "tiny-model"
+OUR_PROCESSES = ("core.jobs", "core.processes", "core.scorer")
 
 Value = TypeVar("Value")
 
@@ -96,5 +97,5 @@ def end_processes(catalogue: Path) -> None:
 
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if str(catalogue) in command and any(part.startswith(("core.jobs", "core.scorer")) for part in command):
+        if str(catalogue) in command and any(part.startswith(OUR_PROCESSES) for part in command):
             process.kill()

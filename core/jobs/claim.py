@@ -14,7 +14,7 @@ from pathlib import Path
 from core import clock
 from core.domain import Identity, Run, RunState
 from core.jobs.blame import CRASHED, blame, is_hopeless
-from core.jobs.identity import is_alive, own_identity
+from core.processes.identity import is_alive, own_identity
 from core.store.db import Writer
 from core.store.runs import INTERRUPTED, add_event, run_by_id
 

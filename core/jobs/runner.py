@@ -20,12 +20,12 @@ from core.errors import SapError
 from core.host_memory import kills_for_memory
 from core.jobs.claim import LOOK_AGAIN_SECONDS, requeue_orphan
 from core.jobs.endings import death
-from core.jobs.identity import is_alive, send_signal
-from core.jobs.launcher import RunnerLock, logs_folder, start_detached
-from core.jobs.on_done import has_untold, tell_ends
-from core.jobs.scorers import living_scorers, shares_device, sweep
 from core.jobs.silence import Silence
 from core.memory_room import room_for
+from core.processes.identity import is_alive, send_signal
+from core.processes.launcher import RunnerLock, logs_folder, start_detached
+from core.processes.on_done import has_untold, tell_ends
+from core.processes.scorers import living_scorers, shares_device, sweep
 from core.settings import settings_or_defaults
 from core.store.damage import explained
 from core.store.db import Writer

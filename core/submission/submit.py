@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from core.domain import RunRequest, ScoreSpec, Target
 from core.errors import NotFoundError, SapError, UsageError
 from core.gpu import choose_device, gpus
-from core.jobs.scorers import gpu_with_model
 from core.metrics.registry import default_metrics
 from core.model_memory import memory_need
 from core.models import find_target, stored_dtype, template_digest
+from core.processes.scorers import gpu_with_model
 from core.store.catalogue import strategies as strategies_of
 from core.store.catalogue import task_by_name
 from core.store.db import Writer

@@ -119,7 +119,7 @@ def _backups(path: Path) -> Iterator[Finding]:
 
 
 def _processes(path: Path) -> Iterator[Finding]:
-    from core.jobs.launcher import runner_lives
+    from core.processes.launcher import runner_lives
 
     yield ok("runner", "a runner supervises the queue" if runner_lives(path) else "no runner is needed at the moment")
     known = _known_scorers(path)
@@ -136,8 +136,8 @@ def _known_scorers(path: Path) -> set[int]:
     import sqlite3
 
     from core.errors import SapError
-    from core.jobs.identity import is_alive
-    from core.jobs.scorers import living_scorers
+    from core.processes.identity import is_alive
+    from core.processes.scorers import living_scorers
     from core.store.db import open_reader
     from core.store.runs import unfinished_runs
 

@@ -72,7 +72,7 @@ def _fresh_catalogue(option: str | None) -> Path:
 
     import platformdirs
 
-    from core.jobs.launcher import runner_lives
+    from core.processes.launcher import runner_lives
     from core.settings import APP
 
     folder = platformdirs.user_cache_path(APP) / "demo"
@@ -97,7 +97,7 @@ def _import_sample(catalogue: Path, sample: Path) -> None:
 
 
 def _queue(catalogue: Path, sample: Path) -> int:
-    from core.jobs.launcher import ensure_runner
+    from core.processes.launcher import ensure_runner
     from core.store.db import Writer, open_reader
     from core.submission.options import ScoreOptions
     from core.submission.submit import prepare_submission, queue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-    from core.jobs.scorers import ScorerRow
+    from core.processes.scorers import ScorerRow
 
 FREE_DEADLINE_SECONDS = 20.0
 
@@ -24,7 +24,7 @@ def add_parsers(verbs: Any) -> None:
 
 def free(arguments: argparse.Namespace) -> int:
     """Prints one line a model, once its process is gone; models at work are left alone."""
-    from core.jobs.scorers import sweep, wish_end
+    from core.processes.scorers import sweep, wish_end
     from core.store.db import Writer, prepare
     from core.text import visible
 
@@ -45,7 +45,7 @@ def _await_end(scorer: ScorerRow) -> None:
     import time
 
     from core.errors import RunError
-    from core.jobs.identity import is_alive
+    from core.processes.identity import is_alive
 
     deadline = time.monotonic() + FREE_DEADLINE_SECONDS
     while is_alive(scorer.identity):
@@ -56,7 +56,7 @@ def _await_end(scorer: ScorerRow) -> None:
 
 
 def _nothing_to_free(reader: sqlite3.Connection) -> str:
-    from core.jobs.scorers import living_scorers
+    from core.processes.scorers import living_scorers
     from core.text import visible
 
     names = ", ".join(visible(scorer.model) for scorer in living_scorers(reader))

@@ -32,7 +32,7 @@ PHASES = {
 
 def wait_for(catalogue: Path, number: int) -> str:
     """Show progress until the run ends; returns its final state. Keeps a runner alive meanwhile."""
-    from core.jobs.launcher import ensure_runner
+    from core.processes.launcher import ensure_runner
     from core.store.db import open_reader
     from core.store.runs import run_by_id
 

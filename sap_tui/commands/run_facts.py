@@ -16,7 +16,7 @@ from sap_tui.words import ago, counted, gibibytes
 
 if TYPE_CHECKING:
     from core.domain import Run
-    from core.jobs.scorers import ScorerRow
+    from core.processes.scorers import ScorerRow
     from core.store.run_details import RunDetails
 
 LEVELS = "▁▂▃▄▅▆▇█"

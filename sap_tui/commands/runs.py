@@ -88,7 +88,7 @@ def _delete_or_restore(arguments: argparse.Namespace) -> int:
 
 
 def change(arguments: argparse.Namespace) -> int:
-    from core.jobs.launcher import ensure_runner
+    from core.processes.launcher import ensure_runner
     from core.store.db import Writer, prepare
     from core.store.runs import wish_cancel, wish_pause, wish_resume
 
@@ -180,7 +180,7 @@ def table_lines(found: Sequence[Run]) -> list[str]:
 
 
 def _print_loaded(reader: sqlite3.Connection) -> None:
-    from core.jobs.scorers import idle_scorers
+    from core.processes.scorers import idle_scorers
     from core.text import visible
     from sap_tui.commands.run_facts import loaded_words
 

@@ -93,7 +93,7 @@ def score(arguments: argparse.Namespace) -> int:
         run = queue(writer, submission, held=arguments.foreground)
     if arguments.foreground:
         return _in_foreground(arguments, run)
-    from core.jobs.launcher import ensure_runner
+    from core.processes.launcher import ensure_runner
 
     ensure_runner(arguments.catalogue)
     _warn_of_logout()

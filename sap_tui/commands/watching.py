@@ -59,7 +59,7 @@ def _read(reader: sqlite3.Connection, number: int | None) -> list[Run]:
 
 
 def _keep_runner(catalogue: Path) -> None:
-    from core.jobs.launcher import ensure_runner
+    from core.processes.launcher import ensure_runner
 
     ensure_runner(catalogue)
 

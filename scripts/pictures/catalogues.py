@@ -87,7 +87,7 @@ def _settle(writer: Writer, at_work: int) -> None:
 
     Of the run at work only the first questions stay scored, as if it were there by now.
     """
-    from core.jobs.identity import own_identity
+    from core.processes.identity import own_identity
 
     me = own_identity()
     done = QUESTIONS_DONE * STRATEGIES * CONTEXTS

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from core.domain import RunState
-from core.jobs.identity import is_alive
-from core.jobs.launcher import ensure_runner
+from core.processes.identity import is_alive
+from core.processes.launcher import ensure_runner
 from core.store.db import Writer
 from core.store.runs import wish_cancel
 from tests.conftest import end_processes, wait_until

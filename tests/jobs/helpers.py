@@ -16,8 +16,8 @@ import pytest
 
 from core import clock
 from core.domain import Run
-from core.jobs.launcher import RunnerLock
 from core.jobs.runner import Runner
+from core.processes.launcher import RunnerLock
 from core.store.check import problems
 from core.store.db import Writer, open_reader
 from core.store.runs import run_by_id

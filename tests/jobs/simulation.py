@@ -28,10 +28,10 @@ from core.jobs.claim import (
     wait_for_memory,
 )
 from core.jobs.endings import EXIT_NO_ROOM, EXIT_TEMPORARY
-from core.jobs.launcher import RunnerLock
 from core.jobs.runner import Runner
-from core.jobs.scorers import register
 from core.memory_room import Room
+from core.processes.launcher import RunnerLock
+from core.processes.scorers import register
 from core.run_work.score_run import ChunkScorer, open_chunks
 from core.scoring.protocol import ScoringGroup
 from core.store.check import problems

@@ -24,7 +24,7 @@ from core.jobs.claim import (
     release,
     requeue_orphan,
 )
-from core.jobs.identity import identity_of, is_alive, own_identity, send_signal
+from core.processes.identity import identity_of, is_alive, own_identity, send_signal
 from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume
 from tests.jobs.helpers import queue_run, run_now

@@ -18,8 +18,8 @@ from core.host_memory import kills_for_memory
 from core.jobs import runner
 from core.jobs.claim import claim_run
 from core.jobs.endings import EXIT_NO_ROOM, death, device_error
-from core.jobs.identity import end_group_of, identity_of, is_alive
 from core.memory_room import Room
+from core.processes.identity import end_group_of, identity_of, is_alive
 from core.scorer import EXIT_CODES, Ending, Scorer
 from core.store.db import Writer, open_reader
 from core.store.runs import events

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.domain import RunState
-from core.jobs.launcher import ensure_runner
+from core.processes.launcher import ensure_runner
 from core.store.db import Writer, open_reader, prepare
 from core.store.importing import import_file
 from core.submission.options import ScoreOptions

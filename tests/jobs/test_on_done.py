@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from core.jobs.claim import claim_run
-from core.jobs.launcher import OWN_ENVIRONMENT, ensure_runner
-from core.jobs.on_done import run_command, tell_ends
+from core.processes.launcher import OWN_ENVIRONMENT, ensure_runner
+from core.processes.on_done import run_command, tell_ends
 from core.scorer import Scorer
 from core.settings import config_path
 from core.store.db import Writer, open_reader

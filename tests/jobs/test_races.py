@@ -15,7 +15,7 @@ from core.domain import RunState
 from core.errors import UsageError
 from core.jobs import runner
 from core.jobs.claim import StopWorkError, claim_run, release
-from core.jobs.identity import is_alive
+from core.processes.identity import is_alive
 from core.run_work import disk_wait
 from core.run_work.disk_wait import DiskWait
 from core.run_work.work import Worker

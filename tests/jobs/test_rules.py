@@ -17,8 +17,8 @@ import pytest
 from core.domain import Identity, RunState, TokenScores
 from core.errors import UsageError
 from core.jobs.claim import Claim, Death, claim_run, finish, requeue_orphan
-from core.jobs.identity import own_identity
-from core.jobs.launcher import RunnerLock, start_detached
+from core.processes.identity import own_identity
+from core.processes.launcher import RunnerLock, start_detached
 from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume
 from core.store.scores import insert_scores

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from core.domain import Identity, RunState
-from core.jobs.identity import is_alive, own_identity
-from core.jobs.launcher import ensure_runner, logs_folder, runner_lives
-from core.jobs.scorers import (
+from core.processes.identity import is_alive, own_identity
+from core.processes.launcher import ensure_runner, logs_folder, runner_lives
+from core.processes.scorers import (
     ScorerRow,
     idle_scorers,
     living_scorers,

@@ -12,7 +12,8 @@ import pytest
 
 from core import clock
 from core.domain import ContextKind, Identity, RunRequest, ScoreSpec, Target, digest
-from core.jobs import claim, identity, scorers
+from core.jobs import claim
+from core.processes import identity, scorers
 from core.store.db import Writer, prepare
 from core.store.importing import import_file
 from core.store.runs import create_run

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.domain import RunState
-from core.jobs.identity import is_alive
-from core.jobs.launcher import ensure_runner
+from core.processes.identity import is_alive
+from core.processes.launcher import ensure_runner
 from core.store.db import Writer, open_reader
 from core.store.runs import runs, wish_cancel
 from tests.conftest import end_processes, wait_until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.launcher import ensure_runner
+from core.processes.launcher import ensure_runner
 from tests.conftest import end_processes, wait_until
 from tests.jobs.helpers import run_now
 from tests.torture.loops import kill_rivals, kill_runners, kill_scorers

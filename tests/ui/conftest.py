@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from core.clock import since_boot
 from core.jobs.claim import claim_run
-from core.jobs.identity import own_identity
-from core.jobs.scorers import register, turn_idle
+from core.processes.identity import own_identity
+from core.processes.scorers import register, turn_idle
 from core.scorer import Scorer
 from core.settings import Settings
 from core.store.db import Writer

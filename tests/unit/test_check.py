@@ -12,7 +12,7 @@ import pytest
 
 from core.domain import Identity
 from core.jobs.claim import claim_run
-from core.jobs.identity import is_alive, own_identity
+from core.processes.identity import is_alive, own_identity
 from core.store.check import _MUST_BE_EMPTY, problems
 from core.store.db import Writer, open_reader
 from tests.conftest import ROOT

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core import lingering
-from core.jobs import launcher
-from core.jobs.launcher import ensure_runner, runner_lives
 from core.lingering import Logout, logout
+from core.processes import launcher
+from core.processes.launcher import ensure_runner, runner_lives
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 

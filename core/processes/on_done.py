@@ -1,6 +1,6 @@
 """The command of the settings that runs when a run ends: once per end, whether or not the app is open.
 
-Whoever ends a run, or a runner that finds it ended, starts it as `python -m core.jobs.on_done CATALOGUE RUN`.
+Whoever ends a run, or a runner that finds it ended, starts it as `python -m core.processes.on_done CATALOGUE RUN`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from core.domain import Run
-from core.jobs.launcher import OWN_ENVIRONMENT, logs_folder, start_detached
+from core.processes.launcher import OWN_ENVIRONMENT, logs_folder, start_detached
 from core.settings import settings_or_defaults
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id
@@ -40,7 +40,7 @@ def tell_ends(writer: Writer) -> None:
     if not settings_or_defaults().on_done:
         return
     for (run,) in ended:
-        start_detached("core.jobs.on_done", str(writer.path), str(run), log=_log(writer.path, run))
+        start_detached("core.processes.on_done", str(writer.path), str(run), log=_log(writer.path, run))
 
 
 def run_command(catalogue: Path, number: int, command: str, seconds: float = DEADLINE_SECONDS) -> str:

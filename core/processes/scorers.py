@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from core import clock
 from core.domain import Identity, RunRequest, ScoreSpec
-from core.jobs.identity import end_group_of, is_alive, own_identity
+from core.processes.identity import end_group_of, is_alive, own_identity
 from core.store.db import Writer
 from core.store.runs import known_spec
 
