@@ -26,7 +26,7 @@ LINES = 10_000
 SEEDS = 10
 FILES = {"csv": 200, "json": 200, "parquet": 100}
 KILLS = 40
-LARGE_BYTES = int(os.environ.get("SAP_TUI_LARGE_FILE_MB", "400")) << 20
+LARGE_BYTES = int(os.environ.get("SAP_TUI_LARGE_FILE_MB", "200")) << 20
 MOST_EXTRA_MB = 64
 
 _IMPORT = """
