@@ -55,6 +55,8 @@ TO_CATALOGUE = Part(("escape",), ("2 tasks, 12 strategies",))
 ROWS = ("2 tasks, 12 strategies", "equation_first", "q Quit")
 HOME = Part(("1", "g"), ("2 tasks, 12 strategies", "─ arithmetic ─"))
 
+THROUGH_THE_OUTCOMES = to_and_fro("down", "up", 5, "─ terse ─", "─ step_by_step ─")
+
 SCREENS = (
     ScreenPlan(
         "catalogue",
@@ -150,8 +152,9 @@ SCREENS = (
         "outcomes",
         (TO_OUTCOMES,),
         (
-            *to_and_fro("down", "up", 5, "─ terse ─", "─ step_by_step ─"),
-            Part(("m",), ("ppl picks",)), Part(("m",), ("nll picks",)),
+            *THROUGH_THE_OUTCOMES, Part(("m",), ("ppl picks",)),
+            *THROUGH_THE_OUTCOMES, Part(("m",), ("nll picks",)),
+            *THROUGH_THE_OUTCOMES, moves("m", 9, "sap picks"),
         ),
     ),
     ScreenPlan(
