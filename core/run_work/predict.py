@@ -26,6 +26,7 @@ class Predictor:
     def __init__(self, work: RunWork) -> None:
         self._work = work
         self._run = work.run
+        self._told: set[bytes] = set()
 
     def pool(self, scope: Scope) -> list[Prediction]:
         """The pool of in-context examples: imported predictions, else generated ones in task order.
@@ -92,18 +93,21 @@ class Predictor:
         self._work.say("warning", notes)
 
     def _answerable(self, questions: Sequence[Question]) -> list[Question]:
-        """Without those that had their tries, which is said."""
+        """Without those that had their tries, which is said once."""
         given_up = unanswerable(self._work.reader, self._run.id)
-        lost = [question for question in questions if context_digest(question.turns) in given_up]
-        self._work.say(
-            "warning",
-            [
-                f"question {question.position + 1} has no answer of the target model: answering it alone ended the"
-                f" process {TRIES} times: {given_up[context_digest(question.turns)]}"
-                for question in lost
-            ],
-        )
-        return [question for question in questions if question not in lost]
+        answerable: list[Question] = []
+        for question in questions:
+            context = context_digest(question.turns)
+            if context not in given_up:
+                answerable.append(question)
+            elif context not in self._told:
+                self._told.add(context)
+                text = (
+                    f"question {question.position + 1} has no answer of the target model: answering it alone ended the"
+                    f" process {TRIES} times: {given_up[context]}"
+                )
+                self._work.say("warning", [text])
+        return answerable
 
     def _turns(self, questions: Sequence[Question]) -> Iterator[Sequence[int]]:
         """The places of questions that are answered together: all, or one after another where that ended the process.

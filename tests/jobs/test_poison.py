@@ -177,6 +177,7 @@ def test_a_question_whose_answer_ends_the_process_is_named_and_the_run_goes_on(
         said := told(catalogue, run)
     )
     assert "SIGKILL" in said
+    assert said.count("question 8 has no answer") == 1
     monkeypatch.setenv("SAP_TUI_FAKE", "")
     later = queue_run(catalogue, stand_in_model, metrics=("sap",), answer_filter=False)
     supervise(catalogue, lambda: run_now(catalogue, later).state.ended, monkeypatch)
