@@ -80,13 +80,17 @@ class Catalogue:
         return run.done if run.state == "running" and run.phase == "scoring" else 0
 
     def end(self) -> None:
-        """End every process that works for this catalogue."""
-        import psutil
+        end_processes(self.path)
 
-        for process in psutil.process_iter(["cmdline"]):
-            command = process.info["cmdline"] or []
-            if str(self.path) in command and any(part.startswith(OURS) for part in command):
-                process.kill()
+
+def end_processes(catalogue: Path) -> None:
+    """Kill every process that works for a catalogue."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if str(catalogue) in command and any(part.startswith(OURS) for part in command):
+            process.kill()
 
 
 def wait_until(condition: Callable[[], Value], what: str, seconds: float = LONGEST_WAIT_SECONDS) -> Value:

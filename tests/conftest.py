@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from benchmarks.ui_catalogue import end_processes as end_processes
+
 # Before any test imports torch: two processes with spinning threads would crawl.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -20,7 +22,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 TINY_MODEL = ROOT / "sample_data" / "tiny-model"
-OUR_PROCESSES = ("core.jobs", "core.processes", "core.scorer")
 
 Value = TypeVar("Value")
 
@@ -89,13 +90,3 @@ def catalogue(tmp_path: Path) -> Iterator[Path]:
             import_file(writer, file, task="sums", strategy=name)
     yield path
     end_processes(path)
-
-
-def end_processes(catalogue: Path) -> None:
-    """Kill whatever a test left running for its catalogue."""
-    import psutil
-
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if str(catalogue) in command and any(part.startswith(OUR_PROCESSES) for part in command):
-            process.kill()

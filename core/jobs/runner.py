@@ -134,6 +134,8 @@ class Runner:
 
     def _bury(self, run: Run) -> None:
         assert run.owner is not None
+        # It may have died since this look began, and its exit code says what it died of.
+        self._reap()
         pid, kills = run.owner.pid, kills_for_memory()
         why = death(self._exit_codes.get(pid), run.log, for_memory=kills > self._kills_for_memory)
         rebooted = run.owner.boot != clock.boot_id()

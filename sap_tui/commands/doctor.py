@@ -44,10 +44,11 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _forget_probes(catalogue: Path) -> int:
-    from core.store.db import Writer
+    from core.store.db import Writer, prepare
     from core.store.probes import forget_probes
     from sap_tui.words import counted
 
+    prepare(catalogue)
     with Writer(catalogue) as writer, writer.transaction() as connection:
         print(f"Forgot the first numbers of {counted(forget_probes(connection), 'model')}; the next ones are kept.")
     return 0

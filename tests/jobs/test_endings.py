@@ -20,6 +20,7 @@ from core.jobs.claim import claim_run
 from core.jobs.endings import EXIT_NO_ROOM, death, device_error
 from core.memory_room import Room
 from core.processes.identity import end_group_of, identity_of, is_alive
+from core.processes.launcher import RunnerLock
 from core.scorer import EXIT_CODES, Ending, Scorer
 from core.store.db import Writer, open_reader
 from core.store.runs import events
@@ -227,3 +228,22 @@ def test_the_runner_ends_what_a_killed_scorer_left(
 
     supervise(catalogue, all_gone, monkeypatch)
     assert len(helpers()) >= 5
+
+
+def test_a_death_during_a_look_is_told_by_its_exit_code(
+    catalogue: Path, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"exit_75_on": ["It is 0."]}))
+    run = queue_run(catalogue, stand_in_model)
+    lock = RunnerLock(catalogue)
+    supervisor = runner.Runner(catalogue, lock)
+    supervisor.step()
+    (child,) = psutil.Process().children()
+    # The look has asked for exit codes by then, and not yet who lives.
+    monkeypatch.setattr(
+        runner, "tell_ends", lambda writer: wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE, what="its end")
+    )
+    supervisor.step()
+    supervisor.close()
+    lock.release()
+    assert "code 75" in run_now(catalogue, run).why

@@ -30,25 +30,22 @@ LARGE_BYTES = int(os.environ.get("SAP_TUI_LARGE_FILE_MB", "200")) << 20
 MOST_EXTRA_MB = 64
 
 _IMPORT = """
-import re, sys, time
+import os, sys, time
 from pathlib import Path
+from benchmarks.machine import peak_bytes
 from core.ingest.source import detect
 from core.store.db import Writer
 from core.store.importing import import_file
 small, large, catalogue = map(Path, sys.argv[1:])
 
-def peak():
-    # Unlike ru_maxrss it is this program's own, and not also that of the process that started it.
-    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-
 with Writer(catalogue) as writer:
     import_file(writer, small, task="t", strategy="small")
-    before = peak()
+    before = peak_bytes(os.getpid())
     print("ready", flush=True)
     begin = time.monotonic()
     report = import_file(writer, large, task="t", strategy="large", skip_bad=True)
     seconds = time.monotonic() - begin
-extra = (peak() - before) / 1024
+extra = (peak_bytes(os.getpid()) - before) / (1 << 20)
 print(report.responses, report.skipped, len(report.skipped_lines), round(seconds, 1), round(extra, 1), flush=True)
 """
 

@@ -21,6 +21,7 @@ from core.store.backups import backups
 from core.store.check import problems
 from core.store.db import SCHEMA_VERSION, Writer, open_reader, prepare, schema_version
 from core.store.migrations import migrate
+from sap_tui.cli import main
 from tests.conftest import wait_until
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -51,6 +52,12 @@ def test_an_old_catalogue_opens_and_ranks_as_it_did(tmp_path: Path, schema: int)
         for row in report.ranking.rows
     }
     assert now == {name: pytest.approx(values, rel=1e-12) for name, values in then["strategies"].items()}
+
+
+def test_an_old_catalogue_has_no_probes_to_forget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = old_catalogue(tmp_path, OLD_SCHEMAS[-1])
+    assert main(["--catalogue", str(path), "doctor", "--forget-probes"]) == 0
+    assert "0 models" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("schema", OLD_SCHEMAS)
