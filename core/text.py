@@ -7,25 +7,46 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# Not zero width joiner, non-joiner and variation selectors: scripts and emoji need them.
+# Not the zero width non-joiner and variation selectors: scripts and emoji need them.
 _HIDDEN = (
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f"
     "\ud800-\udfff"
 )
-_ANY_HIDDEN = re.compile(f"[{_HIDDEN}]")
-_HIDDEN_BUT_LAYOUT = re.compile(rf"(?![\n\t])[{_HIDDEN}]")
+_JOINER = "\u200d"
+# Arabic to Sinhala, Myanmar, Mongolian: a joiner shapes the letters beside it.
+_JOINING_SCRIPT = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1800-\u18af"
+_PICTOGRAPH = "\u2194\u2195\u2600-\u27bf\u2b1b\U0001f000-\U0001faff"
+# Anywhere else terminals do not agree on the cells of what a joiner joins, so it could move what stands behind it.
+_JOINS = "|".join((
+    f"(?<=[{_JOINING_SCRIPT}]{_JOINER})(?=[{_JOINING_SCRIPT}])",
+    f"(?<=[{_PICTOGRAPH}\ufe0f]{_JOINER})(?=[{_PICTOGRAPH}])",
+))  # fmt: skip
+_ANY_HIDDEN = re.compile(f"[{_HIDDEN}{_JOINER}](?!{_JOINS})")
+_HIDDEN_BUT_LAYOUT = re.compile(rf"(?![\n\t])[{_HIDDEN}{_JOINER}](?!{_JOINS})")
 
 
 def visible(text: str, *, multiline: bool = False) -> str:
     """The text with every control, bidirectional, zero width or surrogate character replaced by a visible sign.
 
-    C0 and DEL become Control Pictures (ESC is ␛), a line break ⏎, the others their code point (⟨U+202E⟩).
-    With `multiline` line breaks and tabs stay.
+    C0 and DEL become Control Pictures (ESC is ␛), a line break ⏎, the others their code point (⟨U+202E⟩); a zero width
+    joiner too unless it joins pictographs or letters of a script that needs it. With `multiline` line breaks and tabs
+    stay.
     """
-    pattern = _HIDDEN_BUT_LAYOUT if multiline else _ANY_HIDDEN
-    return pattern.sub(_sign, text)
+    return _hidden(multiline).sub(_sign, text)
+
+
+def visible_characters(text: str, *, multiline: bool = False) -> list[str]:
+    """What `visible` shows for each character of the text."""
+    shown = list(text)
+    for match in _hidden(multiline).finditer(text):
+        shown[match.start()] = _sign(match)
+    return shown
+
+
+def _hidden(multiline: bool) -> re.Pattern[str]:
+    return _HIDDEN_BUT_LAYOUT if multiline else _ANY_HIDDEN
 
 
 def visible_lines(text: str) -> str:

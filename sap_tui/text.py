@@ -10,7 +10,7 @@ from textual.color import Color
 from textual.content import Content
 from textual.filter import LineFilter, Monochrome, NoColor
 
-from core.text import visible
+from core.text import visible, visible_characters
 
 MUTED = "$foreground-muted"
 
@@ -48,9 +48,6 @@ def _guarded(segment: Segment) -> Segment:
     text = segment.text
     if visible(text) == text:
         return segment
-    return Segment("".join(map(_guarded_character, text)), segment.style)
-
-
-def _guarded_character(character: str) -> str:
     # A hidden character that was counted as a cell leaves its cell blank, so that no column moves.
-    return character if visible(character) == character else " " * cell_len(character)
+    shown = zip(text, visible_characters(text), strict=True)
+    return Segment("".join(old if old == new else " " * cell_len(old) for old, new in shown), segment.style)

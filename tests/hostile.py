@@ -13,7 +13,7 @@ import numpy as np
 from core.domain import response_digest
 from core.scoring.answers import gold_kind
 from core.store.db import Writer
-from core.text import visible
+from core.text import visible, visible_characters
 from tests.ui.conftest import change, score_here
 
 PAYLOADS = (
@@ -59,7 +59,7 @@ PAYLOADS = (
     "\u202eevil\u202c \u2066x\u2069",
     "\u202devil \u2067x\u2068",
     "\u200e\u200f\u061c marks",
-    "zero\u200bwidth\u2060 \ufeff",
+    "zero\u200bwidth\u2060 \ufeff a\u200db\u200dc 漢\u200d漢 ه\u200d",
     "\ufeffbom",
     "\u2028line\u2029paragraph",
     "soft\xadhyphen \u180e",
@@ -189,7 +189,8 @@ def _poison_questions(catalogue: Path, texts: Sequence[str], scrub: Scrub) -> No
 
 def _token_ends(raw: str, scrub: Scrub) -> list[int]:
     """Places of the tokens in the scrubbed text: as many tokens as were scored, over the characters of the raw text."""
-    ends = np.cumsum([0, *(len(scrub(character)) for character in raw)])
+    characters = visible_characters(raw, multiline=True) if scrub is shown else raw
+    ends = np.cumsum([0, *map(len, characters)])
     return [int(ends[round(place * len(raw) / TOKENS)]) for place in range(1, TOKENS + 1)]
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, split_graphemes
 
-from core.text import visible
+from core.text import visible_characters
 
 TAB = "    "
 LINE_BREAK = "⏎"
 _PRINTABLE = re.compile(r"[ -~]*")
 # A word with the space behind it; a character of a script that is written without spaces; other white space.
 _SPACELESS = "⺀-퟿豈-﫿︰-﹏＀-￯"
-_JOINERS = "\u200d\ufe0e\ufe0f"
-_CHUNK = re.compile(rf"[^\s{_SPACELESS}]+ ?|[{_SPACELESS}][{_JOINERS}]*|\s")
+_VARIATION_SELECTORS = "\ufe0e\ufe0f"
+_CHUNK = re.compile(rf"[^\s{_SPACELESS}]+ ?|[{_SPACELESS}][{_VARIATION_SELECTORS}]*|\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def _shown(text: str, ends: Sequence[int]) -> tuple[str, array[int]]:
     if _PRINTABLE.fullmatch(text):
         return text, array("l", ends)
     pieces, places, before = [], array("l", [0]), "\n"
-    for character in text:
-        pieces.append(_sign(character, before))
+    for character, sign in zip(text, visible_characters(text, multiline=True), strict=True):
+        pieces.append(_shown_as(character, sign, before))
         places.append(places[-1] + len(pieces[-1]))
         before = character
     shown = "".join(pieces)
@@ -81,12 +81,12 @@ def _shown(text: str, ends: Sequence[int]) -> tuple[str, array[int]]:
     return shown, array("l", [whole[places[min(end, len(text))]] for end in ends])
 
 
-def _sign(character: str, before: str) -> str:
+def _shown_as(character: str, sign: str, before: str) -> str:
     if character == "\n":
         return f"{LINE_BREAK}\n"
-    if character in _JOINERS and before.isspace():
+    if character in _VARIATION_SELECTORS and before.isspace():
         return f"⟨U+{ord(character):04X}⟩"
-    return TAB if character == "\t" else visible(character)
+    return TAB if character == "\t" else sign
 
 
 def _whole_characters(shown: str) -> array[int]:

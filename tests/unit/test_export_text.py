@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.export.spreadsheet import guard_cell, unguard_cell
-from core.text import visible
+from core.text import visible, visible_characters
 
 # With surrogates: a file name or a broken file can bring them.
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -70,15 +70,15 @@ def test_guard_round_trip_through_csv(texts: list[str]) -> None:
 @given(ANY_TEXT)
 def test_visible_leaves_nothing_that_steers_or_hides(text: str) -> None:
     shown = visible(text)
-    kept = {"\u200c", "\u200d"}
     assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
     assert not [
         c
         for c in shown
         if unicodedata.bidirectional(c) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
     ]
-    assert not [c for c in shown if c in "\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff" and c not in kept]
+    assert not [c for c in shown if c in "\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff"]
     assert visible(shown) == shown
+    assert "".join(visible_characters(text)) == shown
     shown.encode()
 
 
@@ -91,6 +91,9 @@ def test_visible_leaves_nothing_that_steers_or_hides(text: str) -> None:
         ("\x7f\x9b31m", "␡⟨U+009B⟩31m"),
         ("evil\u202egpj.exe", "evil⟨U+202E⟩gpj.exe"),
         ("a\u200bb\ufeffc", "a⟨U+200B⟩b⟨U+FEFF⟩c"),
+        ("a\u200db \u200d漢\u200d👩\u200d", "a⟨U+200D⟩b ⟨U+200D⟩漢⟨U+200D⟩👩⟨U+200D⟩"),
+        ("🏳️\u200d🌈 👩🏽\u200d⚕️ ශ්\u200dරී", "🏳️\u200d🌈 👩🏽\u200d⚕️ ශ්\u200dරී"),
+        ("👩\u200d\u200d👩 ه\u200d", "👩⟨U+200D⟩⟨U+200D⟩👩 ه⟨U+200D⟩"),
         ("\ud800", "⟨U+D800⟩"),
         ("\U000e0041", "⟨U+E0041⟩"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.color import Color
@@ -56,13 +56,18 @@ def test_a_reversed_line_keeps_its_two_colours() -> None:
     }
 
 
-@given(st.lists(st.text(max_size=60), min_size=3, max_size=3))
+SIGNS = st.text(alphabet="a\u0301\u200c\u200d\ufe0f漢👩☂⚕\u0dca\u0dbb")
+
+
+@settings(max_examples=1_000)
+@given(st.lists(st.text(max_size=60) | SIGNS, min_size=3, max_size=3))
 def test_whatever_stands_there_the_line_is_as_wide_as_its_columns(texts: list[str]) -> None:
     strip = row(*(plain(text) for text in texts))
     assert strip.cell_length == cell_len(strip.text) == WHOLE
 
 
-@given(st.text(alphabet="a\u0301\u200d漢", min_size=40, max_size=200))
+@settings(max_examples=1_000)
+@given(st.text(alphabet="a\u0301\u200d\ufe0f漢👩☂", min_size=40, max_size=200))
 def test_a_cut_text_is_cut_as_if_it_had_been_looked_at_whole(text: str) -> None:
     shown = plain(text)
     cut = shown.truncate(12, ellipsis=True)

@@ -37,12 +37,12 @@ SIGNS = st.sampled_from(
 
 
 def as_shown(text: str) -> str:
-    """A joiner with nothing to join is shown as what it is."""
+    """A selector with nothing to select is shown as what it is."""
     signs = []
     for place, character in enumerate(text):
-        lonely = character in "\u200d\ufe0f" and (place == 0 or text[place - 1].isspace())
-        signs.append(f"⟨U+{ord(character):04X}⟩" if lonely else visible(character, multiline=True))
-    return "".join(signs).replace("\t", TAB).replace("\n", f"{LINE_BREAK}\n")
+        lonely = character == "\ufe0f" and (place == 0 or text[place - 1].isspace())
+        signs.append("⟨U+FE0F⟩" if lonely else character)
+    return visible("".join(signs), multiline=True).replace("\t", TAB).replace("\n", f"{LINE_BREAK}\n")
 
 
 def drawn(lines: TokenLines) -> list[str]:
