@@ -208,13 +208,13 @@ def _check_names(run: Run, *names: str) -> None:
 
 def _named_question(reader: sqlite3.Connection, run: Run, named: str) -> Question:
     task = task_by_name(reader, run.task).id
-    place, row = named.removeprefix("#"), None
-    if place != named and place.isascii() and place.isdigit() and len(place) < 16:
-        row = reader.execute(
+    by_key = reader.execute("SELECT id FROM questions WHERE task = ? AND key = ?", (task, named)).fetchone()
+    place, by_place = named.removeprefix("#"), None
+    if place.isascii() and place.isdigit() and len(place) < 16:
+        by_place = reader.execute(
             "SELECT id FROM questions WHERE task = ? AND position = ?", (task, int(place) - 1)
         ).fetchone()
-    if row is None:
-        row = reader.execute("SELECT id FROM questions WHERE task = ? AND key = ?", (task, named)).fetchone()
+    row = by_place or by_key if place != named else by_key or by_place
     if row is None:
         raise NotFoundError(
             f"The task {run.task!r} has no question {named!r}.",
@@ -247,11 +247,17 @@ def _sample(
     elif scored is not None:
         tokens = _tokens(reader, run, scored, len(text))
         if tokens is None or tokens.ends is None:
-            notes.append(
-                f"Run {run.id} was made before places of tokens were kept, so its tokens cannot be shown in the text. "
-                f"Score again, and nothing is scored twice: sap-tui score --task {run.task} --model {run.model}"
-            )
+            notes.append(_why_no_places(run))
     return Sample(name, text, _is_right(reader, asked, text), tuple(_context_scores(items)), tokens, tuple(notes))
+
+
+def _why_no_places(run: Run) -> str:
+    if not run.state.ended:
+        return f"The places of the tokens in the text are not known yet; run {run.id} finds them when it goes on."
+    return (
+        "The places of the tokens in the text were not kept when this was scored. "
+        f"Score again, and nothing is scored twice: sap-tui score --task {run.task} --model {run.model}"
+    )
 
 
 def _tokens(reader: sqlite3.Connection, run: Run, item: sqlite3.Row, length: int) -> SampleTokens | None:

@@ -246,10 +246,12 @@ class RunRequest:
 
     `samples` None means all. `example_choice` is rotation or usefulness, `example_orders` over how many orders of the
     examples scores are averaged, `prompt_template` the text of a template of the user's. `answered` limits the pool of
-    examples to the answers to the run's first so many questions. `valid` is the TASK/STRATEGY of the trusted pairs,
-    `votes` and `vote_temperature` how the target model is sampled, `reward_model` a folder with its
+    examples to the answers to the run's first so many questions. `valid` is the TASK/STRATEGY of the trusted pairs as
+    it was named then, `valid_strategy` its row number, None in requests of earlier versions; `votes` and
+    `vote_temperature` how the target model is sampled, `reward_model` a folder with its
     weights digest, `small_model_run` the run whose model is the small one. `chat_template` is the text of one that
-    stands in for the model's own.
+    stands in for the model's own. `gpus` are the UUIDs of the GPUs that whoever asked could use, in the order in which
+    `device` counts them.
     """
 
     model: str
@@ -272,12 +274,14 @@ class RunRequest:
     answered: int | None = None
     until_decided: bool = False
     valid: str = ""
+    valid_strategy: int | None = None
     votes: int = 15
     vote_temperature: float = 1.1
     reward_model: str = ""
     reward_model_digest: str = ""
     small_model_run: int | None = None
     chat_template: str = ""
+    gpus: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
@@ -287,6 +291,7 @@ class RunRequest:
         values = json.loads(text)
         values["metrics"] = tuple(values["metrics"])
         values["template_options"] = tuple((name, value) for name, value in values["template_options"])
+        values["gpus"] = tuple(values.get("gpus", ()))
         return RunRequest(**values)
 
     @property
@@ -294,8 +299,16 @@ class RunRequest:
         """Runs with equal keys can share one loaded model."""
         return (
             self.path, self.device, self.dtype, self.quantization, self.adapter,
-            self.system, self.template_options, self.control_tokens, self.chat_template,
+            self.system, self.template_options, self.control_tokens, self.chat_template, self.held_gpus,
         )  # fmt: skip
+
+    @property
+    def held_gpus(self) -> tuple[str, ...]:
+        """UUIDs of the GPUs that the device is; none for the CPU, and where they are not known."""
+        kind, _, number = self.device.partition(":")
+        if kind != "cuda" or not number:
+            return self.gpus if kind == "cuda" else ()
+        return self.gpus[int(number) : int(number) + 1]
 
 
 @dataclass(frozen=True, slots=True)

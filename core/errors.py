@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SapError(Exception):
-    """Something the user can mend. `message` says what is wrong, `hint` what to do; exit code 1."""
+    """Something the user can mend. `message` says what is wrong, `hint` what to do; exit code 1.
+
+    `details` are lines that are shown above it, where there is more than one line can say.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

@@ -5,31 +5,55 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+# A driver that nobody keeps awake takes seconds, many GPUs more of them.
+DRIVER_SECONDS = 10.0
+
+Value = TypeVar("Value")
+_asking: threading.Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU; memory in bytes. `index` counts the GPUs that this process may use, as torch does."""
+    """One GPU; memory in bytes. `index` counts the GPUs that a process may use, as torch does."""
 
     index: int
     name: str
     free: int
     total: int
+    uuid: str = ""
 
     @property
     def device(self) -> str:
         return f"cuda:{self.index}"
 
 
-def gpus() -> list[Gpu]:
-    """The GPUs that this process may use; empty without a driver, or where torch was built without CUDA."""
-    if torch_cuda_version() is None:
-        return []
+def gpus(uuids: Sequence[str] = ()) -> list[Gpu]:
+    """The GPUs that this process may use, or those with these UUIDs where all of them are here.
+
+    Empty without a driver, where it does not answer, and where torch was built without CUDA.
+    """
+    return _answer(lambda: _gpus(uuids), [])
+
+
+def driver_answers() -> bool:
+    """Whether the driver answered when it was asked last; it is not asked again before it has."""
+    return _asking is None or not _asking.is_alive()
+
+
+def environment_for(uuids: Sequence[str]) -> dict[str, str]:
+    """Variables with which a new process uses just these GPUs, in this order; none where they are not all here."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(uuids)} if [gpu.uuid for gpu in gpus(uuids)] == list(uuids) else {}
+
+
+def _gpus(uuids: Sequence[str]) -> list[Gpu]:
     import pynvml
 
     try:
@@ -37,10 +61,12 @@ def gpus() -> list[Gpu]:
     except pynvml.NVMLError:
         return []
     try:
+        with suppress(pynvml.NVMLError):
+            if uuids:
+                return _with_uuids(pynvml, uuids)
         handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
-        uuids = [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
-        chosen = visible(uuids, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        return [_gpu(pynvml, index, pynvml.nvmlDeviceGetHandleByUUID(uuid)) for index, uuid in enumerate(chosen)]
+        known = [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        return _with_uuids(pynvml, visible(known, os.environ.get("CUDA_VISIBLE_DEVICES")))
     except pynvml.NVMLError:
         return []
     finally:
@@ -49,8 +75,10 @@ def gpus() -> list[Gpu]:
 
 def memory_of_processes() -> dict[int, int]:
     """Bytes of GPU memory by process id, as far as the driver tells; empty without one."""
-    if torch_cuda_version() is None:
-        return {}
+    return _answer(_memory_of_processes, {})
+
+
+def _memory_of_processes() -> dict[int, int]:
     import pynvml
 
     held: dict[int, int] = {}
@@ -66,6 +94,28 @@ def memory_of_processes() -> dict[int, int]:
         with suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
     return held
+
+
+def _answer(ask: Callable[[], Value], otherwise: Value) -> Value:
+    """What a thread of its own gets out of the driver, which may hang for ever and nobody can stop then."""
+    global _asking
+    if torch_cuda_version() is None or not driver_answers():
+        return otherwise
+    answer: Future[Value] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=work, name="NVIDIA driver", daemon=True)
+    thread.start()
+    try:
+        return answer.result(DRIVER_SECONDS)
+    except TimeoutError:
+        _asking = thread
+        return otherwise
 
 
 def visible(uuids: Sequence[str], wanted: str | None) -> list[str]:
@@ -99,7 +149,21 @@ def choose_device(found: Sequence[Gpu], need: int) -> str:
 
 
 def torch_cuda_version() -> str | None:
-    """The CUDA version that the installed torch was built for, read from its files; None for a CPU build."""
+    """The CUDA version that the installed torch was built for, read from its files; None for another build."""
+    return _torch_built_for("cuda")
+
+
+def is_missing(device: str) -> bool:
+    """Whether it is certain that torch finds no such device here."""
+    if not device.startswith("cuda"):
+        return False
+    if torch_cuda_version() is None:
+        return _torch_built_for("hip") is None
+    found, number = gpus(), device.partition(":")[2]
+    return bool(found and number) and int(number) >= len(found)
+
+
+def _torch_built_for(platform: str) -> str | None:
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return None
@@ -107,14 +171,18 @@ def torch_cuda_version() -> str | None:
         text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
     except OSError:
         return None
-    match = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    match = re.search(rf"^{platform}\b[^=\n]*=\s*['\"]([\d.]+)", text, re.MULTILINE)
     return match[1] if match else None
 
 
-def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
+def _with_uuids(nvml: Any, uuids: Sequence[str]) -> list[Gpu]:
+    return [_gpu(nvml, index, uuid, nvml.nvmlDeviceGetHandleByUUID(uuid)) for index, uuid in enumerate(uuids)]
+
+
+def _gpu(nvml: Any, index: int, uuid: str, handle: Any) -> Gpu:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     name = _text(nvml.nvmlDeviceGetName(handle))
-    return Gpu(index, name, free=int(memory.free), total=int(memory.total))
+    return Gpu(index, name, free=int(memory.free), total=int(memory.total), uuid=uuid)
 
 
 def _text(value: str | bytes) -> str:

@@ -50,7 +50,8 @@ def catalogue_pairs(
         run = _run_of(finished, of_pair)
         if run is None:
             places.add(
-                "Outcomes without a finished run do not count (sap-tui score)", f"{pair_task} under {pair_model}"
+                "Outcomes without a finished run do not count (sap-tui score, or sap-tui outcomes --delete)",
+                f"{pair_task} under {pair_model}",
             )
             continue
         rows += [OutcomeRow(pair_model, pair_task, each.strategy, each.accuracy, each.seed) for each in of_pair]

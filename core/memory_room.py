@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -44,7 +44,7 @@ def room_for(request: RunRequest) -> Room | None:
 
     The need is that of the weights: forward passes take what is left.
     """
-    memory = _memory_of(request.device)
+    memory = _memory_of(request)
     if memory is None:
         return None
     on_gpu = request.device != "cpu"
@@ -58,7 +58,8 @@ def room_for(request: RunRequest) -> Room | None:
 
 def check_room(request: RunRequest) -> None:
     """To be called right before a model is loaded. Raises NoRoomError for now, RunError for ever."""
-    room = room_for(request)
+    # Which GPUs this process may use its own environment says.
+    room = room_for(replace(request, gpus=()))
     if room and room.can_never_fit:
         raise RunError(
             f"{request.model} needs {_gigabytes(room.need)} of memory, {request.device} has {_gigabytes(room.total)}.",
@@ -68,11 +69,12 @@ def check_room(request: RunRequest) -> None:
         raise NoRoomError(str(room))
 
 
-def _memory_of(device: str) -> tuple[int, int] | None:
+def _memory_of(request: RunRequest) -> tuple[int, int] | None:
     """Free and total bytes; swap counts as memory of the machine that is not free."""
+    device = request.device
     if device == "cpu":
         return free_host_memory(), psutil.virtual_memory().total + psutil.swap_memory().total
-    found = [gpu for gpu in gpus() if device in ("cuda", gpu.device)]
+    found = [gpu for gpu in gpus(request.gpus) if device in ("cuda", gpu.device)]
     return (sum(gpu.free for gpu in found), sum(gpu.total for gpu in found)) if found else None
 
 

@@ -26,6 +26,15 @@ def check_model_files(folder: Path) -> None:
         _check_index(index)
 
 
+def check_adapter_files(folder: Path) -> None:
+    """Raises RunError where the folder holds no adapter, or one that is not to be opened."""
+    if not (folder / "adapter_config.json").is_file():
+        raise RunError(f"{folder} is no adapter: it has no adapter_config.json.")
+    check_model_files(folder)
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise RunError(f"The adapter {folder} has no adapter_model.safetensors.", "Pickled weights are not opened.")
+
+
 def own_code(folder: Path) -> str:
     """The first file of code that the configurations ask for, with its length; empty where they ask for none."""
     for name in ("config.json", "tokenizer_config.json", "adapter_config.json", "generation_config.json"):

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.domain import ScoreSpec, Target, digest
+from core.domain import RunRequest, ScoreSpec, Target, digest
 from core.errors import NotFoundError, RunError, SapError, UsageError
-from core.model_files import check_model_files, read_json
+from core.model_files import check_adapter_files, check_model_files, read_json
 
 WHOLE_FILE_BYTES = 64 << 20
 BLOCK_BYTES = 1 << 20
@@ -27,9 +27,10 @@ def find_target(model: str, *, revision: str = "", adapter: str = "", download: 
     """
     path = _locate(model, revision, download)
     adapter_path = _existing_folder(adapter, "adapter") if adapter else None
-    for folder in (path, adapter_path):
-        if folder is not None and folder.is_dir():
-            check_model_files(folder)
+    if path.is_dir():
+        check_model_files(path)
+    if adapter_path is not None:
+        check_adapter_files(adapter_path)
     return Target(
         name=_display_name(model, path),
         path=str(path),
@@ -58,11 +59,19 @@ def chat_template_digest(path: Path) -> str:
     return template_digest(chat_template(path))
 
 
-def check_unchanged(path: str, adapter: str, spec: ScoreSpec) -> None:
-    """Raises RunError where the model's or the adapter's files are no longer those that the spec was made from."""
-    found = weights_digest(Path(path)), adapter_digest(Path(adapter)) if adapter else ""
-    if found != (spec.weights_digest, spec.adapter_digest):
+def check_unchanged(request: RunRequest, spec: ScoreSpec) -> None:
+    """Raises RunError where the files of model, adapter or chat template are no longer those of the spec."""
+    adapter = adapter_digest(Path(request.adapter)) if request.adapter else ""
+    template = template_digest(request.chat_template) or chat_template_digest(Path(request.path))
+    found = weights_digest(Path(request.path)), adapter, template
+    if found != (spec.weights_digest, spec.adapter_digest, spec.chat_template_digest):
         raise RunError("The model's files changed since this run was queued.", "Start a new run.")
+
+
+def check_reward_model_unchanged(request: RunRequest) -> None:
+    """Raises RunError where the reward model's files are no longer those that the request was made with."""
+    if weights_digest(Path(request.reward_model)) != request.reward_model_digest:
+        raise RunError("The reward model's files changed since this run was queued.", "Start a new run.")
 
 
 def adapter_digest(folder: Path) -> str:

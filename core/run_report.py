@@ -15,7 +15,7 @@ from core.metrics.registry import all_metrics
 from core.rank import computable_metrics, dropped_early, ranking_report, run_arrays, stored_looks
 from core.rank.arrays import metric_of, why_missing
 from core.stats.agreement import Agreement, metric_agreement
-from core.store.catalogue import task_by_name
+from core.store.catalogue import task_by_name, valid_path
 from core.store.runs import events, last_run, run_by_id, spec_by_id
 
 
@@ -52,6 +52,7 @@ def run_report(reader: sqlite3.Connection, number: int | None, by: str | None, p
     """Everything that the report of a run says. `program` is the version that writes it."""
     ranking = ranking_report(reader, number, by)
     run = run_by_id(reader, ranking.run)
+    run = replace(run, request=replace(run.request, valid=valid_path(reader, run.request)))
     return RunReport(
         run=run,
         ranking=ranking,

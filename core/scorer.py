@@ -31,7 +31,7 @@ from core.jobs.claim import (
 from core.jobs.endings import EXIT_BAD_RUN, EXIT_NO_ROOM, EXIT_TEMPORARY, device_error, is_out_of_memory
 from core.memory_room import HINT, NoRoomError
 from core.processes.on_done import tell_ends
-from core.processes.scorers import may_stay, register, shares_device, sharing_key, turn_busy, turn_idle
+from core.processes.scorers import Place, may_stay, place_of, register, shares_device, sharing_key, turn_busy, turn_idle
 from core.run_work.disk_wait import DiskWait
 from core.run_work.loading import load, prepare_environment
 from core.run_work.work import Worker
@@ -80,8 +80,8 @@ class Scorer:
         Returns the process's exit code; does nothing when another scorer holds the device.
         """
         first = run_by_id(self._writer.connection, number)
-        key, device = sharing_key(first.spec, first.request), first.request.device
-        if not register(self._writer, device, first.model, key):
+        key, place = sharing_key(first.spec, first.request), place_of(first.request)
+        if not register(self._writer, first.request.device, first.model, key):
             return 0
         following: int | None = number
         ending = Ending.LET_GO
@@ -93,7 +93,7 @@ class Scorer:
                 return EXIT_CODES[ending]
             following = self._next(key)
             if following is None and ending is Ending.DONE:
-                following = self._wait(key, device)
+                following = self._wait(key, place)
         return 0
 
     def work(self, claim: Claim) -> Ending:
@@ -165,7 +165,7 @@ class Scorer:
                 return run.id
         return None
 
-    def _wait(self, key: str, device: str) -> int | None:
+    def _wait(self, key: str, place: Place) -> int | None:
         """Keep the model until a run can use it; None when its time is up or somebody else has a use for its room."""
         seconds = 60 * settings_or_defaults().keep_warm_minutes
         if seconds <= 0 or self._engine is None:
@@ -177,15 +177,15 @@ class Scorer:
             following = self._next(key)
             if following is not None:
                 return following if turn_busy(self._writer) else None
-            if self._is_in_the_way(key, device) or not may_stay(self._writer.connection):
+            if self._is_in_the_way(key, place) or not may_stay(self._writer.connection):
                 return None
             time.sleep(POLL_SECONDS)
         return None
 
-    def _is_in_the_way(self, key: str, device: str) -> bool:
+    def _is_in_the_way(self, key: str, place: Place) -> bool:
         """Whether a run that cannot use the loaded model waits for its device, or works on it in the foreground."""
         return any(
-            shares_device(device, run.request.device)
+            shares_device(place, place_of(run.request))
             and (run.state is RunState.RUNNING or (_is_due(run) and sharing_key(run.spec, run.request) != key))
             for run in unfinished_runs(self._writer.connection)
         )

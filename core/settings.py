@@ -88,7 +88,7 @@ class Settings:
         wanted="auto, cpu, cuda, cuda:0, cuda:1, …",
     )
     samples: int = _setting(50, "How many questions a new run's form starts with.", low=1)
-    examples: int = _setting(2, "How many examples in the context a new run's form starts with.", low=0)
+    examples: int = _setting(2, "How many examples in the context a new run's form starts with.", low=1)
     allow_network_fs: bool = _setting(
         False,
         "Whether a catalogue may lie on a network file system, where SQLite can lose data; from one machine at a time.",

@@ -29,6 +29,7 @@ from sap_tui.crash import crash_line
 from sap_tui.deletions import Deletion
 from sap_tui.keymap import Keymap, read_keymap
 from sap_tui.keys import bindings, shown_key
+from sap_tui.leaving import Interrupts, say_what_goes_on
 from sap_tui.pace import IDLE_SECONDS, Housekeeping
 from sap_tui.palette import ValidActions
 from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
@@ -37,7 +38,6 @@ from sap_tui.screens.catalogue import CatalogueScreen
 from sap_tui.text import OutputFilters
 from sap_tui.themes import DARK, DEFAULTS, THEMES
 from sap_tui.wishes import leave_wish, warn_of_logout
-from sap_tui.words import counted
 
 MOST_PROBLEMS_SHOWN = 3
 ENDINGS = {RunState.DONE: "is done.", RunState.FAILED: "failed:", RunState.CANCELLED: "was cancelled."}
@@ -71,10 +71,7 @@ def _run_app(catalogue: Path, screen: str, run: int | None) -> int:
     problems = (*([str(reason)] if reason else []), *config.problems, *keymap.problems)
     app = SapApp(catalogue, config.settings, keymap=keymap, problems=problems, screen=screen, run=run)
     app.run()
-    going_on = [one for one in app.snapshot.unfinished if one.want == "run"]
-    if going_on and not app.return_code:
-        runs = "goes" if len(going_on) == 1 else "go"
-        print(f"{counted(len(going_on), 'run')} {runs} on in the background. Come back with: sap-tui")
+    say_what_goes_on(app)
     return app.return_code or 0
 
 
@@ -118,6 +115,7 @@ class SapApp(App[None]):
         self._first = (screen, run)
         self._problems = problems
         self.deletions: list[Deletion] = []
+        self._interrupts = Interrupts()
         self.housekeeping = Housekeeping()
         self._filters_of_ours = OutputFilters()
         self.animation_level = "none"
@@ -225,8 +223,8 @@ class SapApp(App[None]):
 
         self.push_screen(HelpScreen(self.screen))
 
-    async def action_quit(self) -> None:
-        self.exit()
+    def action_help_quit(self) -> None:
+        self._interrupts.note(self)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """None of Textual's own: the palette offers what keys.py declares."""

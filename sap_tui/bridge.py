@@ -13,6 +13,7 @@ from textual.message import Message
 
 from core.domain import Run, RunState, Strategy, Task
 from core.errors import SapError
+from core.processes.identity import is_gone
 from core.processes.launcher import ensure_runner, runner_lives
 from core.processes.scorers import ScorerRow, idle_scorers
 from core.store import catalogue as tables
@@ -21,7 +22,7 @@ from core.store.damage import explained
 from core.store.db import open_reader, read_only_reason
 from core.store.outcomes import OutcomeCount, outcome_counts
 from core.store.run_details import RunDetails, run_details
-from core.store.runs import recent_models, runs
+from core.store.runs import fullest_run, recent_models, runs
 from core.store.score_columns import column_stamps
 
 RUNNER_CHECK_SECONDS = 3.0
@@ -70,6 +71,11 @@ class Snapshot:
     def last_run(self, task: str, names: frozenset[str] = frozenset()) -> Run | None:
         """The newest run of a task that has all these strategies. `last_runs` has it by task and single strategy."""
         return next((run for run in self.runs if run.task == task and names <= set(run.strategies)), None)
+
+    def fullest_run(self, task: str) -> Run | None:
+        """The finished run by whose ranking the strategies of a task are known."""
+        names = {strategy.name for strategy in self.strategies_of(task)}
+        return fullest_run((run for run in self.runs if run.task == task), names)
 
 
 class SnapshotRead(Message):
@@ -168,7 +174,7 @@ class Bridge:
         if stamp != self._catalogue_stamp:
             self._catalogue_stamp = stamp
             tasks, strategies = tuple(tables.tasks(reader)), tuple(tables.strategies(reader))
-        watched, found = self._watched, tuple(runs(reader))
+        watched, found = self._watched, tuple(runs(reader, is_gone=is_gone))
         return Snapshot(
             tasks=tasks,
             strategies=strategies,

@@ -10,12 +10,12 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from core.errors import SapError
+from sap_tui.streams import guarded_streams, printing
 
 DESCRIPTION = """\
 Which way of writing training responses fits your model best? sap-tui scores a small sample of every strategy under
@@ -49,18 +49,18 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    try:
-        return _run(arguments)
-    except SapError as error:
-        _say_error(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        return _say_fault(error, arguments)
+    with guarded_streams():
+        try:
+            return _run(arguments)
+        except SapError as error:
+            _say_error(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            return 1
+        except Exception as error:
+            return _say_fault(error, arguments)
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -71,7 +71,7 @@ def _run(arguments: list[str] | None) -> int:
 
     parsed.catalogue_option = parsed.catalogue
     parsed.catalogue = catalogue_path(parsed.catalogue)
-    with _guarded(is_json=getattr(parsed, "json", False) or getattr(parsed, "format", "") == "json"):
+    with printing("json" if getattr(parsed, "json", False) else getattr(parsed, "format", None)):
         result = parsed.run(parsed)
         sys.stdout.flush()
     if "core.store.db" in sys.modules:
@@ -89,18 +89,6 @@ class _Parser(argparse.ArgumentParser):
         from core.text import visible
 
         super()._print_message(visible(message, multiline=True), file)
-
-
-@contextmanager
-def _guarded(*, is_json: bool) -> Iterator[None]:
-    """Nothing that a command prints steers a terminal: its talk in no case, its data where that is JSON."""
-    from core.text import GuardedStream, escaped_json, visible_lines
-
-    with ExitStack() as stack:
-        stack.enter_context(redirect_stderr(GuardedStream(sys.stderr, visible_lines)))
-        if is_json:
-            stack.enter_context(redirect_stdout(GuardedStream(sys.stdout, escaped_json)))
-        yield
 
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -154,6 +142,8 @@ def _say_fault(error: Exception, arguments: list[str] | None) -> int:
 def _say_error(error: SapError) -> None:
     from core.text import visible
 
+    for line in error.details:
+        print(visible(line), file=sys.stderr)
     print(f"sap-tui: {visible(str(error))}", file=sys.stderr)
 
 

@@ -1,23 +1,33 @@
-"""Deleting after a question, by the command-line twin, and bringing back what was deleted last."""
+"""Deleting after a question, by the command-line twin, and bringing back what was deleted last, even long ago."""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from core.domain import Run, Strategy, Task
+from core.errors import SapError
+from core.store.damage import explained
+from core.store.db import open_reader
+from core.store.deletion import Deleted, last_deleted
 from sap_tui.text import plain
 from sap_tui.twin import ask, option
 from sap_tui.widgets.dialogs import Confirm
-from sap_tui.words import counted
+from sap_tui.words import ago, counted
 
 if TYPE_CHECKING:
     from sap_tui.app import SapApp
 
 MOST_NAMES = 6
+Command = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,7 @@ class Deletion:
 
     what: str
     question: Content
-    commands: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    commands: tuple[tuple[Command, Command], ...]
 
 
 def of_strategies(strategies: Sequence[Strategy]) -> Deletion:
@@ -41,8 +51,7 @@ def of_strategies(strategies: Sequence[Strategy]) -> Deletion:
         asked = Content.assemble(f"the {len(strategies)} marked strategies ", _names(strategies))
     kept = f"\nRuns that scored {it} keep what they scored."
     question = Content.assemble("Delete ", asked, f" with {its} {responses}?{kept}")
-    named = [(*option("task", one.task), "--", one.name) for one in strategies]
-    return Deletion(what, question, tuple((("strategy", "delete", *n), ("strategy", "restore", *n)) for n in named))
+    return Deletion(what, question, tuple(_for_strategy(one.task, one.name) for one in strategies))
 
 
 def _names(strategies: Sequence[Strategy]) -> Content:
@@ -56,16 +65,28 @@ def of_task(task: Task, strategies: int, runs: int) -> Deletion:
         "Delete the task ", plain(task.name, "bold"),
         f" with its {counted(strategies, 'strategy')} and {counted(runs, 'run')}?",
     )  # fmt: skip
-    return Deletion(task.name, question, ((("task", "delete", "--", task.name), ("task", "restore", "--", task.name)),))
+    return Deletion(task.name, question, (_for_task(task.name),))
 
 
 def of_run(run: Run) -> Deletion:
-    number = str(run.id)
     question = Content.assemble(
-        f"Delete run {number} of ", plain(run.task, "bold"), " from the list?\nIts scores stay, and other runs go on "
+        f"Delete run {run.id} of ", plain(run.task, "bold"), " from the list?\nIts scores stay, and other runs go on "
         "using them.",
     )  # fmt: skip
-    return Deletion(f"run {number}", question, ((("runs", "--delete", number), ("runs", "--restore", number)),))
+    return Deletion(f"run {run.id}", question, (_for_run(run.id),))
+
+
+def _for_strategy(task: str, name: str) -> tuple[Command, Command]:
+    names = (*option("task", task), "--", name)
+    return ("strategy", "delete", *names), ("strategy", "restore", *names)
+
+
+def _for_task(name: str) -> tuple[Command, Command]:
+    return ("task", "delete", "--", name), ("task", "restore", "--", name)
+
+
+def _for_run(number: int) -> tuple[Command, Command]:
+    return ("runs", "--delete", str(number)), ("runs", "--restore", str(number))
 
 
 async def delete(app: SapApp, deletion: Deletion) -> bool:
@@ -87,10 +108,10 @@ async def delete(app: SapApp, deletion: Deletion) -> bool:
 
 
 async def undo(app: SapApp) -> None:
-    """Bring back what was deleted last in this session."""
-    if not app.deletions:
-        return app.say("Nothing was deleted since the app was opened. Earlier: sap-tui task restore, strategy restore.")
-    deletion = app.deletions.pop()
+    """Bring back what was deleted last; what was deleted before the app was opened only after a question."""
+    deletion = app.deletions.pop() if app.deletions else await _earlier(app)
+    if deletion is None:
+        return
     # The last one first: a task goes, and comes back, with its last strategy.
     left = list(deletion.commands)
     while left:
@@ -99,6 +120,39 @@ async def undo(app: SapApp) -> None:
             return
         left.pop()
     app.say(f"{deletion.what} {'are' if len(deletion.commands) > 1 else 'is'} back.")
+
+
+async def _earlier(app: SapApp) -> Deletion | None:
+    """What was deleted last of what the catalogue still holds, if the user wants it back."""
+    try:
+        found = await asyncio.to_thread(_last_deleted, app.catalogue)
+    except (SapError, sqlite3.Error) as error:
+        app.say(str(explained(error, app.catalogue) or error), "error")
+        return None
+    if found is None:
+        app.say("Nothing was deleted that could be brought back.")
+        return None
+    deletion = _of_earlier(found)
+    return deletion if await app.push_screen_wait(Confirm(deletion.question, "Bring back", "Leave")) else None
+
+
+def _last_deleted(catalogue: Path) -> Deleted | None:
+    with closing(open_reader(catalogue)) as reader:
+        return last_deleted(reader)
+
+
+def _of_earlier(found: Deleted) -> Deletion:
+    task = plain(found.task, "bold")
+    when = f"?\nIt was deleted {ago(time.time() - found.at)}."
+    if found.kind == "task":
+        what, named, commands = found.task, Content.assemble("the task ", task), _for_task(found.task)
+    elif found.kind == "strategy":
+        what, named = found.strategy, Content.assemble(plain(found.strategy, "bold"), " of ", task)
+        commands = _for_strategy(found.task, found.strategy)
+    else:
+        what, named = f"run {found.run}", Content.assemble(f"run {found.run} of ", task)
+        commands = _for_run(found.run)
+    return Deletion(what, Content.assemble("Bring back ", named, when), (commands,))
 
 
 async def command_done(app: SapApp, command: tuple[str, ...]) -> bool:

@@ -29,5 +29,6 @@ def write(app: SapApp, arguments: Sequence[str], path: str | None) -> None:
 
 async def _write(app: SapApp, arguments: Sequence[str], path: str) -> None:
     verb, *rest = arguments
-    answer = await ask(app.catalogue, verb, "--format", "csv", *option("output", path), *rest)
+    # The question said whether there is a file to replace.
+    answer = await ask(app.catalogue, verb, "--format", "csv", "--force", *option("output", path), *rest)
     app.say(answer.problem or f"Written: {path}", "error" if answer.code else "information")

@@ -100,7 +100,7 @@ def _row(row: Mapping[str, Any]) -> RankRow:
         scores={metric: Interval(**interval) for metric, interval in row["scores"].items()},
         difference=None if row["difference"] is None else Interval(**row["difference"]),
         mean_tokens=row["mean_tokens"],
-        accuracy=row["accuracy"],
+        accuracy=row["share_right"],
         same_family=row["same_family"],
     )
 

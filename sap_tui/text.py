@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.cells import cell_len
+from rich.cells import set_cell_size, split_graphemes
 from rich.segment import Segment
 from textual.color import Color
-from textual.content import Content
+from textual.content import Content, Span
 from textual.filter import LineFilter, Monochrome, NoColor
 
-from core.text import visible, visible_characters
+from sap_tui.cells import ELLIPSIS, kept_ends, on_screen, on_screen_characters
 
 MUTED = "$foreground-muted"
 
 
 def plain(text: str, style: str = "", *, multiline: bool = False) -> Content:
     """The text without any meaning as markup, every hidden character made visible; `multiline` keeps line breaks."""
-    return Content.styled(visible(text, multiline=multiline), style)
+    return Content.styled(on_screen(text, multiline=multiline), style)
 
 
 def joined(parts: Iterable[Content], separator: str = " · ") -> Content:
     """The parts that hold something, with a muted separator between them."""
     return Content.styled(separator, MUTED).join([part for part in parts if part.plain])
+
+
+def shortened(name: Content, cells: int) -> Content:
+    """As `sap_tui.cells.shortened`, with its styles."""
+    start, end = kept_ends(name.plain, cells)
+    if start == end:
+        return name
+    gone = end - start - len(ELLIPSIS)
+    spans = [
+        Span(
+            each.start if each.start <= start else max(start, each.start - gone),
+            each.end - gone if each.end >= end else min(start, each.end),
+            each.style,
+        )
+        for each in name.spans
+    ]
+    return Content(
+        f"{name.plain[:start]}{ELLIPSIS}{name.plain[end:]}", [span for span in spans if span.start < span.end]
+    )
 
 
 class OutputGuard(LineFilter):
@@ -46,8 +65,14 @@ class OutputFilters:
 
 def _guarded(segment: Segment) -> Segment:
     text = segment.text
-    if visible(text) == text:
+    if on_screen(text) == text:
         return segment
-    # A hidden character that was counted as a cell leaves its cell blank, so that no column moves.
-    shown = zip(text, visible_characters(text), strict=True)
-    return Segment("".join(old if old == new else " " * cell_len(old) for old, new in shown), segment.style)
+    graphemes, _ = split_graphemes(text)
+    return Segment("".join(_in_its_cells(text[start:end], cells) for start, end, cells in graphemes), segment.style)
+
+
+def _in_its_cells(grapheme: str, cells: int) -> str:
+    """What may be drawn of it, and blank cells for the rest, so that no column moves."""
+    signs = zip(grapheme, on_screen_characters(grapheme), strict=True)
+    kept = "".join(old for old, new in signs if old == new)
+    return set_cell_size(kept, cells)

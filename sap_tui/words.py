@@ -20,3 +20,9 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
+
+
+def within(value: float, decimals: int, room: int) -> str:
+    """The value with as many decimals as fit into so many characters, and where none do with an exponent."""
+    kinds = [*(f".{places}f" for places in range(decimals, -1, -1)), *(f".{places}e" for places in range(room, -1, -1))]
+    return next((text for kind in kinds if len(text := f"{value:{kind}}") <= room), f"{value:.0e}")

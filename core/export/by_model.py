@@ -20,11 +20,13 @@ SCALES = "Ranks can be set side by side, scores of different models cannot."
 
 @dataclass(frozen=True, slots=True)
 class ModelRankings:
-    """A ranking per target model, all by one metric; `missing` maps runs that have none to why."""
+    """A ranking per target model, all by one metric; `missing` maps runs that have none to why, `notes` tell of those
+    that have one."""
 
     task: str
     reports: tuple[RankingReport, ...]
     missing: dict[int, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -84,4 +86,5 @@ def by_model_sentences(found: ModelRankings) -> list[str]:
         sentences.append(f"The target models name different leaders: {named}.")
     if len(found.reports) > 1:
         sentences.append(SCALES)
+    sentences += found.notes
     return sentences + [f"Run {run} is left out: {why}" for run, why in found.missing.items()]

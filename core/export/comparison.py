@@ -117,7 +117,8 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
         "task": comparison.task,
         "model": comparison.model,
         "metric": {
-            "id": metric.id, "label": metric.label, "direction": metric.direction, "decimals": metric.decimals
+            "id": metric.id, "label": metric.label, "direction": metric.direction, "decimals": metric.decimals,
+            "contexts": list(map(str, metric.contexts)),
         },
         "a": comparison.a,
         "b": comparison.b,

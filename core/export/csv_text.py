@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from core.export.spreadsheet import guard_cell
+from core.spreadsheet import guard_cell
 from core.text import visible
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 import time
 import unicodedata
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import SapError
@@ -16,21 +18,46 @@ from core.text import visible
 _TEMPORARY_SUFFIX = ".sap-tmp"
 _LEFTOVER_AGE_SECONDS = 3_600.0
 _LONGEST_NAME_BYTES = 120
+_SQLITE_START = b"SQLite format 3\0"
+_BESIDE_DATABASE = ("-wal", "-shm", "-journal", ".wlock")
 _DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
 
 
+def check_target(path: Path, *, catalogue: Path, force: bool) -> None:
+    """Raises SapError where no output must go: over an SQLite database, the catalogue or a file that belongs to one, or
+    without `force` over any file.
+    """
+    with _named(path):
+        target = Path(os.path.realpath(path))
+        own = Path(os.path.realpath(catalogue))
+        shown = visible(str(path))
+        if database := _database_of(target, own):
+            which = "the catalogue" if database == own else "an SQLite database"
+            is_or_belongs = "is" if database == target else "belongs to"
+            raise SapError(f"{shown} {is_or_belongs} {which}; no output goes there.", "Name another file.")
+        if target.is_file() and not force:
+            raise SapError(f"{shown} is there already.", "Replace it with --force.")
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Put the text (UTF-8, mode 0600) at `path`, following a link; an existing file is replaced only by the whole.
+    """Put the text (UTF-8) at `path`, following a link; an existing file is replaced only by the whole and keeps its
+    mode, a new one has 0600.
 
     SapError naming the path if it cannot be written; what was there then stays.
     """
     content = text.encode("utf-8")
-    try:
+    with _named(path):
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise SapError(f"{visible(str(path))} is not a regular file.", "Name a file to write.")
         _remove_leftovers(target)
         _replace(target, content)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SapError(f"Cannot write {visible(str(path))}: {reason}.", "Name a file that can be written.") from error
@@ -49,6 +76,7 @@ def _replace(target: Path, content: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(_TEMPORARY_SUFFIX, _temporary_prefix(target), target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _keep_access(descriptor, target)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -58,6 +86,36 @@ def _replace(target: Path, content: bytes) -> None:
             os.unlink(temporary)
         raise
     _sync_folder(target.parent)
+
+
+def _keep_access(descriptor: int, target: Path) -> None:
+    """Who could read or write the file that is replaced still can, but no other group than its own."""
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return
+    with suppress(PermissionError):
+        os.fchown(descriptor, -1, old.st_gid)
+    is_same_group = os.fstat(descriptor).st_gid == old.st_gid
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & (0o777 if is_same_group else 0o707))
+
+
+def _database_of(target: Path, catalogue: Path) -> Path | None:
+    """The database that a file is or belongs to, if any."""
+    beside = [(target, suffix) for suffix in _BESIDE_DATABASE] + [(folder, ".d") for folder in target.parents]
+    owners = [
+        each.with_name(each.name.removesuffix(suffix))
+        for each, suffix in beside
+        if each.name.endswith(suffix) and each.name != suffix
+    ]
+    return next((each for each in (target, *owners) if each == catalogue or _is_database(each)), None)
+
+
+def _is_database(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_START)) == _SQLITE_START
 
 
 def _sync_folder(folder: Path) -> None:

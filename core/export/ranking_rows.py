@@ -9,7 +9,8 @@ from core.export.report import RankingReport
 from core.metrics.base import Metric
 
 LEADING_COLUMNS = ("rank", "rank_low", "rank_high", "strategy", "n", "p_best")
-CONTROL_COLUMNS = ("mean_tokens", "accuracy", "same_family")
+# Not "accuracy", which in files of outcomes is what fine-tuning gave.
+CONTROL_COLUMNS = ("mean_tokens", "share_right", "same_family")
 
 
 def ranking_object(report: RankingReport) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _strategy_object(row: RankRow) -> dict[str, Any]:
         "separable": row.separable,
         "difference": None if row.difference is None else _interval_object(row.difference),
         "mean_tokens": row.mean_tokens,
-        "accuracy": row.accuracy,
+        "share_right": row.accuracy,
         "same_family": row.same_family,
     }
 

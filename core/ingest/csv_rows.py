@@ -1,10 +1,11 @@
-"""CSV with a header, as RFC 4180 has it; texts keep their own line breaks."""
+"""CSV with a header, as RFC 4180 has it, or with semicolons or tabs; texts keep their own line breaks."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import BinaryIO
 
 from core.ingest.records import MAX_TEXT_BYTES, BadLine, Row, Unreadable, bad_line, quoted
@@ -18,7 +19,9 @@ def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Ro
     csv.field_size_limit(MAX_TEXT_BYTES)
     # Bytes that are no UTF-8 become surrogates, so that they spoil their own record and not the whole file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(_lines(text), strict=True)
+    lines = _lines(text)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), delimiter=_delimiter(first), strict=True)
     header = _header(reader)
     while True:
         line = reader.line_num + 1
@@ -31,6 +34,18 @@ def rows(stream: BinaryIO, wanted: Collection[str] | None = None) -> Iterator[Ro
             continue
         if values:
             yield _row(header, values, line)
+
+
+def _delimiter(header: str) -> str:
+    """The comma, unless that finds one column where a semicolon or a tab finds several."""
+
+    def columns(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=delimiter, strict=True), []))
+        except csv.Error:
+            return 0
+
+    return "," if columns(",") > 1 else max(",;\t", key=columns)
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Collection, Generator, Iterator, Mapping
 from io import BufferedReader
@@ -32,6 +34,7 @@ FORMAT_OF_SUFFIX: Mapping[str, Format] = {
     ".jsonl": json_lines,
     ".ndjson": json_lines,
     ".csv": csv_rows,
+    ".tsv": csv_rows,
     ".parquet": parquet,
 }
 # First bytes of files that are certainly something else, and what to do with them.
@@ -43,6 +46,8 @@ FOREIGN_STARTS = (
     (b"\xfe\xff", "UTF-16; convert it to UTF-8"),
 )
 HEAD_BYTES = 4096
+# What a file that is named otherwise begins with where it is JSON all the same.
+_ARRAY, _OBJECT = re.compile(rb"\[\s*[{\]]"), re.compile(rb'\{\s*"')
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -74,18 +79,31 @@ def is_same_file(path: Path, before: os.stat_result) -> bool:
 
 
 def format_of(path: Path) -> Format:
+    """By the content, and where that could be several by the ending. Raises NotFoundError or InputError."""
     with open_file(path) as stream:
         head = stream.read(HEAD_BYTES)
     for start, what in FOREIGN_STARTS:
         if head.startswith(start):
             raise InputError(f"{visible(path.name)} is {what}.")
     by_suffix = FORMAT_OF_SUFFIX.get(path.suffix.lower())
-    if by_suffix:
-        return by_suffix
-    if head.startswith(b"PAR1"):
+    if head.startswith(b"PAR1") or by_suffix is parquet:
         return parquet
     text = head.removeprefix(json_lines.BOM).lstrip(json_lines.BLANK)
-    return json_array if text.startswith(b"[") else json_lines if text.startswith(b"{") else csv_rows
+    if by_suffix is None:
+        return json_array if text.startswith(b"[") else json_lines if text.startswith(b"{") else csv_rows
+    if _ARRAY.match(text) and not _is_line_of_several(text):
+        return json_array
+    return json_lines if _OBJECT.match(text) else by_suffix
+
+
+def _is_line_of_several(text: bytes) -> bool:
+    """Whether the first line is a JSON value of its own, with more behind it."""
+    line, _, rest = text.partition(b"\n")
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return bool(rest.strip(json_lines.BLANK))
 
 
 def read_rows(

@@ -124,21 +124,26 @@ def _right(cells: _Cells | InputError) -> _Cells:
 
 
 def _cells(path: Path, columns: tuple[str, ...]) -> Iterator[_Cells | InputError]:
-    """The rows of a file, which has one at least, and what is wrong with those that lack one of these columns."""
+    """The rows of a file, which has one at least, and what is wrong with those that lack one of these columns.
+
+    Raises InputError where the first row lacks one already, as all of a table then do.
+    """
     name = visible(path.name)
-    empty = True
+    number = 0
     with open_file(path) as stream:
-        for row in read_rows(path, format_of(path), stream):
-            empty = False
+        for number, row in enumerate(read_rows(path, format_of(path), stream), 1):
             if isinstance(row, BadLine):
                 yield InputError(f"{row.message(path)}.", "Mend it; nothing was kept.")
                 continue
             missing = [column for column in columns if column not in row.fields]
-            if missing:
-                yield InputError(f"{name}:{row.line}: there is no column {missing[0]!r}.", f"Needed: {_list(columns)}.")
-            else:
+            if not missing:
                 yield _Cells(path, row)
-    if empty:
+                continue
+            error = InputError(f"{name}:{row.line}: there is no column {missing[0]!r}.", f"Needed: {_list(columns)}.")
+            if number == 1:
+                raise error
+            yield error
+    if not number:
         raise InputError(f"{name} has no rows.", f"Needed: {_list(columns)}.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -39,7 +39,7 @@ OnProgress = Callable[[int, float], None]
 class Source:
     """A file with its format, its layout and the names of its other fields; an empty name means that none is read.
 
-    With `has_ids` every record has one; without, none.
+    `names` are those of all fields in its first row. With `has_ids` every record has an id; without, none.
     """
 
     path: Path
@@ -48,14 +48,20 @@ class Source:
     id_field: str
     answer_field: str
     has_ids: bool
-    has_answers: bool
+    names: tuple[str, ...]
 
     @property
     def description(self) -> str:
         """What the file was found to be, as one line for a person."""
         ids = f"ids from {quoted(self.id_field)}" if self.has_ids else "no ids (aligned by the question's text)"
-        answers = f"gold answers from {quoted(self.answer_field)}" if self.has_answers else "no gold answers"
-        return f"{self.format.NAME}; {self.layout.description}; {ids}; {answers}"
+        return f"{self.format.NAME}; {self.layout.description}; {ids}"
+
+    def described(self, records: int, answers: int) -> str:
+        """The description, and how many of the file's records have a gold answer, which only reading it tells."""
+        if not answers:
+            return f"{self.description}; no gold answers"
+        some = f" ({answers:,} of {records:,})" if answers < records else ""
+        return f"{self.description}; gold answers from {quoted(self.answer_field)}{some}"
 
     def records(self, on_progress: OnProgress | None = None) -> Generator[Record | BadLine, None, None]:
         """One record or bad line for every row of the file, in its order.
@@ -110,7 +116,7 @@ def detect(path: Path, field_map: FieldMap | None = None) -> Source:
         id_field=id_field,
         answer_field=answer_field,
         has_ids=bool(id_field) and fields.get(id_field) not in (None, ""),
-        has_answers=bool(answer_field) and fields.get(answer_field) not in (None, ""),
+        names=tuple(fields),
     )
 
 
@@ -129,7 +135,7 @@ def _first_fields(path: Path, format_: Format) -> Mapping[str, object]:
                 return row.fields
             bad = bad or row
     if bad:
-        raise InputError(bad.message(path), "None of its first lines can be read; is it the right file?")
+        raise InputError(f"{bad.message(path)}.", "None of its first lines can be read; is it the right file?")
     raise InputError(f"{visible(path.name)} holds no records.", "Check how it was made.")
 
 
@@ -138,7 +144,7 @@ def _check_given(path: Path, given: FieldMap, fields: Mapping[str, object]) -> N
         if field and field not in fields:
             raise InputError(
                 f"{visible(path.name)} has no field {quoted(field)} for the {meaning}.",
-                f"Its fields: {_names(fields)}.",
+                f"Its fields: {names_in_words(fields)}.",
             )
 
 
@@ -150,12 +156,13 @@ def _layout(path: Path, given: FieldMap, fields: Mapping[str, object]) -> Layout
         found = tidy.Tidy(given.get("question", known.question), given.get("response", known.response))
     if found is None or (isinstance(found, tidy.Tidy) and not fields.keys() >= set(found.fields)):
         raise InputError(
-            f"{visible(path.name)} has no layout that is known; its fields: {_names(fields)}.",
+            f"{visible(path.name)} has no layout that is known; its fields: {names_in_words(fields)}.",
             "Say which is which: --map question=FIELD,response=FIELD",
         )
     return found
 
 
-def _names(fields: Mapping[str, object]) -> str:
+def names_in_words(fields: Iterable[str]) -> str:
+    """At most 12 names, quoted, and how many more there are."""
     names = [quoted(name) for name in fields]
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -37,10 +37,14 @@ class StopWorkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to write the results of one run, as long as its fence stands."""
+    """The right to write the results of one run, as long as its fence stands.
+
+    A run that is let go of `in_foreground` is paused: only its user knows where it should go on.
+    """
 
     run: int
     fence: int
+    in_foreground: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,16 @@ class Death:
     code: str = CRASHED
 
 
-def claim_run(writer: Writer, number: int, log: Path | None = None, *, paused_too: bool = False) -> Claim | None:
+def claim_run(writer: Writer, number: int, log: Path | None = None, *, in_foreground: bool = False) -> Claim | None:
     """Take a queued run, or one whose owner is dead; None when it is not to be had.
 
-    With `paused_too` a paused run is taken and thereby resumed.
+    In the foreground a paused run is taken too and thereby resumed.
     """
     me = own_identity()
     with writer.transaction() as connection:
         run = run_by_id(connection, number)
         orphaned = run.state is RunState.RUNNING and not (run.owner and is_alive(run.owner))
-        wanted = run.want == "run" or (paused_too and run.want == "pause")
+        wanted = run.want == "run" or (in_foreground and run.want == "pause")
         if not wanted or not (run.state is RunState.QUEUED or orphaned):
             return None
         if orphaned and run.owner and run.owner.boot == clock.boot_id():
@@ -78,7 +82,7 @@ def claim_run(writer: Writer, number: int, log: Path | None = None, *, paused_to
             "INSERT INTO attempts (run, number, host, boot, pid, pid_start, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (number, attempt, me.host, me.boot, me.pid, me.start, now),
         )
-    return Claim(number, fence)
+    return Claim(number, fence, in_foreground)
 
 
 def beat(writer: Writer, claim: Claim, **progress: object) -> None:
@@ -129,6 +133,7 @@ def release(writer: Writer, claim: Claim) -> None:
     """Let go of the claimed run: cancelled when the user wants that by now, else back into the queue."""
     with writer.transaction() as connection:
         want = update_claimed(connection, claim, phase="", why="")
+        _hold(connection, claim)
         if want == "cancel":
             update_claimed(connection, claim, state="cancelled", ended_at=time.time())
         else:
@@ -140,6 +145,7 @@ def wait_for_memory(writer: Writer, claim: Claim, why: str, *, is_barren: bool) 
     """Put the claimed run back until there is memory for it. `is_barren` says that there was, and yet it failed."""
     with writer.transaction() as connection:
         update_claimed(connection, claim)
+        _hold(connection, claim)
         _put_back(connection, run_by_id(connection, claim.run), why, is_barren, LOOK_AGAIN_SECONDS)
 
 
@@ -147,7 +153,13 @@ def put_back(writer: Writer, claim: Claim, death: Death) -> None:
     """The claimed run goes on in another process: this one is no longer fit for it."""
     with writer.transaction() as connection:
         update_claimed(connection, claim)
+        _hold(connection, claim)
         _bury(connection, run_by_id(connection, claim.run), death)
+
+
+def _hold(connection: sqlite3.Connection, claim: Claim) -> None:
+    if claim.in_foreground:
+        connection.execute("UPDATE runs SET want = 'pause' WHERE id = ? AND want = 'run'", (claim.run,))
 
 
 def requeue_orphan(

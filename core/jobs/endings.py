@@ -44,8 +44,13 @@ def device_error(error: BaseException) -> str:
     return ""
 
 
-def death(code: int | None, log: str, *, for_memory: bool) -> Death:
-    """What a scorer died of that ended with this code (negative for a signal); None where nobody knows it."""
+def death(code: int | None, log: str, *, for_memory: bool, cancelled_for: float | None = None) -> Death:
+    """What a scorer died of that ended with this code (negative for a signal); None where nobody knows it.
+
+    `cancelled_for` are the seconds for which it had been asked to end because its run was cancelled.
+    """
+    if cancelled_for is not None and code in (None, -signal.SIGTERM, -signal.SIGKILL):
+        return Death(f"cancelled; the scorer did not stop within {cancelled_for:g} s and was ended")
     return Death(f"{_words(code, for_memory)}, its log: {log}", DEVICE if code == EXIT_TEMPORARY else CRASHED)
 
 

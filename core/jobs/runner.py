@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from core import clock
 from core.domain import Run, RunState
 from core.errors import SapError
+from core.gpu import driver_answers, environment_for
 from core.host_memory import kills_for_memory
 from core.jobs.claim import LOOK_AGAIN_SECONDS, requeue_orphan
 from core.jobs.endings import death
@@ -25,7 +27,7 @@ from core.memory_room import room_for
 from core.processes.identity import is_alive, send_signal
 from core.processes.launcher import RunnerLock, logs_folder, start_detached
 from core.processes.on_done import has_untold, tell_ends
-from core.processes.scorers import living_scorers, shares_device, sweep
+from core.processes.scorers import Place, living_scorers, place_of, shares_device, sweep
 from core.settings import settings_or_defaults
 from core.store.damage import explained
 from core.store.db import Writer
@@ -50,7 +52,7 @@ class Runner:
         self._writer = Writer(catalogue)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._exit_codes: dict[int, int] = {}
-        self._devices: dict[int, str] = {}
+        self._places: dict[int, Place] = {}
         self._started: dict[int, tuple[int, int]] = {}
         self._asked_to_end: dict[tuple[int, int], float] = {}
         self._idle_since = clock.awake()
@@ -61,15 +63,19 @@ class Runner:
 
     def run(self) -> None:
         """Supervise until nothing is left to do for a while."""
+        told = ""
         while not self._may_end():
             seconds = POLL_SECONDS
             try:
                 self.step()
-            except sqlite3.Error as error:
-                if not is_disk_full(error):
+            except (OSError, sqlite3.Error) as error:
+                if not (is_disk_full(error) or (isinstance(error, OSError) and self._catalogue.exists())):
                     raise
-                # What it wanted to write it wants to write at the next look too.
+                # What it wanted to do it wants to do at the next look too.
                 seconds = FULL_DISK_POLL_SECONDS
+                if str(error) != told:
+                    told = str(error)
+                    _say(error)
             time.sleep(seconds)
         self.close()
 
@@ -105,7 +111,7 @@ class Runner:
             code = child.poll()
             if code is not None:
                 del self._children[pid]
-                self._devices.pop(pid, None)
+                self._places.pop(pid, None)
                 self._exit_codes[pid] = code
                 self._delay_if_never_begun(pid, code)
 
@@ -115,8 +121,7 @@ class Runner:
         run = next((run for run in unfinished_runs(self._writer.connection) if run.id == number), None)
         if code and run and run.state is RunState.QUEUED and run.attempt == attempt:
             why = death(code, run.log or str(logs_folder(self._catalogue)), for_memory=False).why
-            with self._writer.transaction() as connection:
-                delay_start(connection, number, LOOK_AGAIN_SECONDS, f"waiting: {why}")
+            self._delay(run, f"waiting: {why}")
 
     def _supervise(self, run: Run) -> None:
         if run.owner is None:
@@ -137,7 +142,12 @@ class Runner:
         # It may have died since this look began, and its exit code says what it died of.
         self._reap()
         pid, kills = run.owner.pid, kills_for_memory()
-        why = death(self._exit_codes.get(pid), run.log, for_memory=kills > self._kills_for_memory)
+        why = death(
+            self._exit_codes.get(pid),
+            run.log,
+            for_memory=kills > self._kills_for_memory,
+            cancelled_for=CANCEL_GRACE_SECONDS if self._is_insisted_on(run) else None,
+        )
         rebooted = run.owner.boot != clock.boot_id()
         requeue_orphan(self._writer, run.id, run.owner, why, rebooted=rebooted, auto_resume=self._auto_resume)
         # Only now: on a full disk it is tried again.
@@ -154,32 +164,53 @@ class Runner:
         elif clock.awake() - asked > CANCEL_GRACE_SECONDS:
             send_signal(run.owner, signal.SIGKILL, group=True)
 
+    def _is_insisted_on(self, run: Run) -> bool:
+        asked = self._asked_to_end.get((run.id, run.fence))
+        return run.want == "cancel" and asked is not None and clock.awake() - asked > CANCEL_GRACE_SECONDS
+
     def _start(self, run: Run, unfinished: Sequence[Run]) -> None:
-        if run.shown == "waiting" or self._is_busy(run.request.device, unfinished):
+        if run.shown == "waiting" or self._is_busy(place_of(run.request), unfinished):
             return
         room = room_for(run.request)
         if room and room.is_short and not room.can_never_fit:
-            with self._writer.transaction() as connection:
-                delay_start(connection, run.id, LOOK_AGAIN_SECONDS, str(room))
-            return
+            return self._delay(run, str(room))
+        if run.request.device != "cpu" and not driver_answers():
+            return self._delay(run, "waiting: the NVIDIA driver does not answer")
         log = logs_folder(self._catalogue) / f"run-{run.id}-attempt-{run.attempt + 1}.log"
-        child = start_detached("core.scorer", str(self._catalogue), str(run.id), str(log), log=log)
+        given = environment_for(run.request.gpus) if run.request.held_gpus else {}
+        try:
+            child = start_detached(
+                "core.scorer", str(self._catalogue), str(run.id), str(log), log=log, environment=given
+            )
+        except OSError as error:
+            reason = f"{error.strerror or error}{f', {error.filename}' if error.filename else ''}"
+            return self._delay(run, f"waiting: the scorer cannot be started ({reason})")
         self._children[child.pid] = child
-        self._devices[child.pid] = run.request.device
+        self._places[child.pid] = place_of(run.request)
         self._started[child.pid] = (run.id, run.attempt)
 
-    def _is_busy(self, device: str, unfinished: Sequence[Run]) -> bool:
+    def _delay(self, run: Run, why: str) -> None:
+        with self._writer.transaction() as connection:
+            delay_start(connection, run.id, LOOK_AGAIN_SECONDS, why)
+
+    def _is_busy(self, place: Place, unfinished: Sequence[Run]) -> bool:
         """One scorer a device, also one that an earlier runner started; a run in the foreground counts through itself.
 
         A scorer that is idle makes room by itself when it sees a run that it cannot take.
         """
-        running = (run.request.device for run in unfinished if run.state is RunState.RUNNING)
-        loaded = (scorer.device for scorer in living_scorers(self._writer.connection))
-        return any(shares_device(device, other) for other in (*self._devices.values(), *running, *loaded))
+        running = (place_of(run.request) for run in unfinished if run.state is RunState.RUNNING)
+        loaded = (scorer.place for scorer in living_scorers(self._writer.connection))
+        return any(shares_device(place, other) for other in (*self._places.values(), *running, *loaded))
 
 
 def _needs_runner(run: Run) -> bool:
     return run.state is RunState.RUNNING or run.want == "run"
+
+
+def _say(error: Exception) -> None:
+    """The log may lie on a full disk itself."""
+    with suppress(OSError):
+        print(visible(str(error)), file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:

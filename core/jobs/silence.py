@@ -6,10 +6,9 @@ import sqlite3
 
 from core import clock
 from core.domain import Run
+from core.store.runs import LOADING_FACTOR, LOADING_PHASES
 
 HANG_CHUNKS = 50
-# Reading large weights from a slow disk gives no sign of life between its steps.
-LOADING_FACTOR = 4
 
 
 class Silence:
@@ -34,7 +33,7 @@ class Silence:
         silent = self.seconds(run)
         if not self._limit or silent <= self._limit:
             return False
-        if run.phase == "loading":
+        if run.phase in LOADING_PHASES:
             return silent > LOADING_FACTOR * self._limit
         largest = reader.execute("SELECT ifnull(max(tokens), 0) FROM chunks WHERE run = ?", (run.id,)).fetchone()[0]
         return run.tokens_per_second <= 0 or silent > HANG_CHUNKS * largest / run.tokens_per_second

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import psutil
 
 from core.clock import boot_id
 from core.domain import Identity
+
+# Looking through all processes takes a while, and nobody rises again: another start time is another identity.
+_known_dead: set[Identity] = set()
 
 
 def identity_of(pid: int) -> Identity | None:
@@ -28,30 +32,51 @@ def own_identity() -> Identity:
 
 
 def is_alive(identity: Identity) -> bool:
-    return identity.boot == boot_id() and _start_time(identity.pid) == identity.start
+    return pid_here(identity) is not None
+
+
+def is_gone(identity: Identity) -> bool:
+    """Whether it surely lives no more; of a process on another host, or in a container, nobody can tell from here."""
+    return identity.host == socket.gethostname() and not is_alive(identity)
+
+
+def pid_here(identity: Identity) -> int | None:
+    """The living process's number among the processes that can be seen from here; None when it is gone.
+
+    A process in a container has another number inside than outside; who looks from outside sees both.
+    """
+    if identity.boot != boot_id() or identity in _known_dead:
+        return None
+    if _start_time(identity.pid) == identity.start:
+        return identity.pid
+    pid = next(_pids_in_containers(identity), None)
+    if pid is None:
+        _known_dead.add(identity)
+    return pid
 
 
 def send_signal(identity: Identity, number: signal.Signals, *, group: bool = False) -> bool:
     """Signal that process (or its group, if it leads one) and no other; False when it is gone."""
+    pid = pid_here(identity)
+    if pid is None:
+        return False
     try:
-        if group and is_alive(identity) and os.getpgid(identity.pid) == identity.pid:
-            os.killpg(identity.pid, number)
+        if group and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
             return True
-        return _signal_one(identity, number)
+        return _signal_one(pid, identity, number)
     except ProcessLookupError:
         return False
 
 
-def _signal_one(identity: Identity, number: signal.Signals) -> bool:
+def _signal_one(pid: int, identity: Identity, number: signal.Signals) -> bool:
     """Through a handle of the process that was looked at: a pid may be given away between the look and the signal."""
     if not hasattr(signal, "pidfd_send_signal"):
-        if is_alive(identity):
-            os.kill(identity.pid, number)
-            return True
-        return False
-    handle = os.pidfd_open(identity.pid)
+        os.kill(pid, number)
+        return True
+    handle = os.pidfd_open(pid)
     try:
-        if not is_alive(identity):
+        if pid_here(identity) != pid:
             return False
         signal.pidfd_send_signal(handle, number)
     finally:
@@ -64,13 +89,25 @@ def end_group_of(dead: Identity) -> list[int]:
 
     As long as one of them lives the system gives the leader's pid to nobody else; where it has, nothing is left.
     """
-    if dead.boot != boot_id() or _start_time(dead.pid) is not None:
+    if (dead.host, dead.boot) != (socket.gethostname(), boot_id()) or _start_time(dead.pid) is not None:
         return []
     left = [pid for pid in psutil.pids() if _group_of(pid) == dead.pid]
     for pid in left:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     return left
+
+
+def _pids_in_containers(identity: Identity) -> Iterator[int]:
+    """Processes whose number in the innermost namespace that they have is the identity's."""
+    for pid in psutil.pids():
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        numbers = status.partition("\nNSpid:")[2].partition("\n")[0].split()
+        if len(numbers) > 1 and int(numbers[-1]) == identity.pid and _start_time(pid) == identity.start:
+            yield pid
 
 
 def _group_of(pid: int) -> int | None:

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from core.lingering import SCOPE, Logout, logout
 from core.private_files import open_private, own_folder
 from core.settings import state_folder
 
 START_DEADLINE_SECONDS = 20.0
+NOTHING: Mapping[str, str] = MappingProxyType({})
 OWN_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
 
 
@@ -64,10 +66,12 @@ def logs_folder(catalogue: Path) -> Path:
     return own_folder(own_folder(state_folder(catalogue)) / "logs")
 
 
-def start_detached(module: str, *arguments: str, log: Path, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+def start_detached(
+    module: str, *arguments: str, log: Path, prefix: Sequence[str] = (), environment: Mapping[str, str] = NOTHING
+) -> subprocess.Popen[bytes]:
     """Run a module of ours in a session of its own with its output in a file, so that no hang-up reaches it.
 
-    `prefix` is a command that runs it.
+    `prefix` is a command that runs it, `environment` stands in for variables of this process.
     """
     descriptor = open_private(log, os.O_WRONLY | os.O_APPEND)
     try:
@@ -77,7 +81,7 @@ def start_detached(module: str, *arguments: str, log: Path, prefix: Sequence[str
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
-            env={**os.environ, **OWN_ENVIRONMENT},
+            env={**os.environ, **environment, **OWN_ENVIRONMENT},
             start_new_session=True,
         )
     finally:

@@ -40,7 +40,11 @@ def tell_ends(writer: Writer) -> None:
     if not settings_or_defaults().on_done:
         return
     for (run,) in ended:
-        start_detached("core.processes.on_done", str(writer.path), str(run), log=_log(writer.path, run))
+        try:
+            start_detached("core.processes.on_done", str(writer.path), str(run), log=_log(writer.path, run))
+        except OSError as error:
+            with writer.transaction() as connection:
+                add_event(connection, run, "warning", f"the on_done command could not be started ({error})")
 
 
 def run_command(catalogue: Path, number: int, command: str, seconds: float = DEADLINE_SECONDS) -> str:

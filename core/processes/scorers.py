@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core import clock
@@ -15,6 +16,9 @@ from core.domain import Identity, RunRequest, ScoreSpec
 from core.processes.identity import end_group_of, is_alive, own_identity
 from core.store.db import Writer
 from core.store.runs import known_spec
+
+Place = tuple[str, tuple[str, ...]]
+"""A device, and the UUIDs of the GPUs that it is where they are known: numbers depend on who counts."""
 
 _IS_ROW = "host = ? AND boot = ? AND pid = ? AND pid_start = ?"
 
@@ -30,6 +34,10 @@ class ScorerRow:
     idle_since: float | None
     free_at: float | None
 
+    @property
+    def place(self) -> Place:
+        return self.device, _gpus_of(self.key)
+
 
 def sharing_key(spec: int, request: RunRequest) -> str:
     """Runs with equal keys can share one loaded model. The spec, a row's number, holds the digest of the weights: a
@@ -37,8 +45,15 @@ def sharing_key(spec: int, request: RunRequest) -> str:
     return json.dumps([spec, *request.engine_key])
 
 
-def shares_device(device: str, other: str) -> bool:
+def place_of(request: RunRequest) -> Place:
+    return request.device, request.held_gpus
+
+
+def shares_device(place: Place, other_place: Place) -> bool:
     """Whether two devices have memory in common; `cuda` means every GPU."""
+    (device, gpus), (other, other_gpus) = place, other_place
+    if gpus and other_gpus:
+        return not set(gpus).isdisjoint(other_gpus)
     return device == other or ("cuda" in (device, other) and device.startswith("cuda") and other.startswith("cuda"))
 
 
@@ -69,7 +84,7 @@ def register(writer: Writer, device: str, model: str, key: str) -> bool:
     me = own_identity()
     with writer.transaction() as connection:
         _sweep(connection)
-        if any(shares_device(device, row.device) for row in _rows(connection)):
+        if any(shares_device((device, _gpus_of(key)), row.place) for row in _rows(connection)):
             return False
         connection.execute(
             "INSERT INTO scorers (host, boot, pid, pid_start, device, model, engine_key) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -137,6 +152,15 @@ def _sweep(connection: sqlite3.Connection) -> None:
         if not is_alive(row.identity):
             end_group_of(row.identity)
             connection.execute(f"DELETE FROM scorers WHERE {_IS_ROW}", _columns(row.identity))
+
+
+def _gpus_of(key: str) -> tuple[str, ...]:
+    """Keys of earlier versions end with something else."""
+    with suppress(ValueError):
+        found = json.loads(key)
+        if isinstance(found, list) and found and isinstance(found[-1], list):
+            return tuple(found[-1])
+    return ()
 
 
 def _columns(identity: Identity) -> tuple[str, str, int, int]:

@@ -16,7 +16,7 @@ from core.rank.votes import VOTERS, count_votes, is_possible
 from core.scoring.answers import gold_kind, is_correct
 from core.scoring.prompts import context_digest
 from core.store.answer_checks import answer_checks
-from core.store.catalogue import strategy_by_path, turns_from_json
+from core.store.catalogue import turns_from_json, valid_strategy
 from core.store.rewards import rewards
 from core.store.runs import run_by_id
 from core.store.score_columns import REWARD
@@ -119,16 +119,16 @@ def valid_nll(compared: Compared) -> FloatArray:
     """(N,) of the trusted responses that have a score."""
     import numpy as np
 
-    name = compared.run.request.valid
+    request = compared.run.request
     rows = compared.reader.execute(
         "SELECT questions.turns, responses.digest FROM responses JOIN questions ON questions.id = responses.question"
         " WHERE responses.strategy = ? ORDER BY questions.position",
-        (strategy_by_path(compared.reader, name),),
+        (valid_strategy(compared.reader, request),),
     )
     pairs = [(context_digest(turns_from_json(row[0])), row[1]) for row in rows]
     found = mean_nll_of(compared.reader, compared.run.spec, pairs)
     if not found:
-        what = "The valid set has no scores under this model." if name else "The run has no valid set."
+        what = "The valid set has no scores under this model." if request.valid else "The run has no valid set."
         raise SapError(what, HOW_TO_GET[Input.VALID_NLL])
     return np.array([found[pair] for pair in pairs if pair in found])
 

@@ -13,11 +13,14 @@ from core.metrics.base import Input, Metric
 from core.metrics.registry import all_metrics
 from core.rank.arrays import Gathered, gather, metric_of, why_missing
 from core.rank.columns import column_metrics
+from core.rank.compared import Compared
 from core.rank.controls import copied_shares, with_controls
 from core.rank.looks import dropped_early, run_looks
 from core.stats import cautions
 from core.stats.ranking import available_metrics, rank_strategies
 from core.stats.sequential import Look
+from core.store.catalogue import valid_strategy
+from core.store.run_details import earlier_responses
 from core.store.runs import last_run, run_by_id
 from core.store.scores import engine_notes, sample_errors
 
@@ -45,7 +48,10 @@ def ranking_report(
         missing += _not_for_looks(run, looks)
     ranking = replace(ranking, rows=with_controls(ranking.rows, gathered))
     shown = tuple(metric for metric in metrics if any(metric.id in row.scores for row in ranking.rows))
-    more = (*_cautions(gathered, ranking, shown), *missing, *_reasons(reader, run), *engine_notes(reader, run.id))
+    more = (
+        *earlier_responses(reader, run), *_cautions(gathered, ranking, shown), *missing, *_reasons(reader, run),
+        *engine_notes(reader, run.id),
+    )  # fmt: skip
     return RankingReport(
         run=run.id,
         task=run.task,
@@ -98,13 +104,17 @@ def _cautions(gathered: Gathered, ranking: Ranking, shown: Sequence[Metric]) -> 
     yield from cautions.contested(metric for metric in shown if metric.id == ranking.metric)
     if any(Input.VALID_NLL in metric.inputs for metric in shown):
         yield from cautions.few_valid_pairs(arrays.input(Input.VALID_NLL))
-        run = gathered.compared.run
-        same = [name for name in ranked if run.request.valid == f"{run.task}/{name}"]
-        yield from cautions.own_valid_set(same)
+        yield from cautions.own_valid_set(name for name in ranked if name == _ranked_valid_set(gathered.compared))
     if "ds_weight" in ids:
         yield from cautions.as_surprising_as_gold(
             {row.strategy: row.scores["ds_weight"].value for row in ranking.rows if "ds_weight" in row.scores}
         )
+
+
+def _ranked_valid_set(compared: Compared) -> str | None:
+    """The name of the run's strategy that is its valid set too."""
+    row = compared.rows.get(valid_strategy(compared.reader, compared.run.request) or 0)
+    return None if row is None else compared.run.strategies[row]
 
 
 def _notes(gathered: Gathered, ranking: Ranking, shown: Sequence[Metric]) -> Iterator[str]:

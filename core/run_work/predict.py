@@ -13,7 +13,7 @@ from core.run_work.samples import OwnAnswer, Scope
 from core.run_work.steps import BatchStore, RunWork
 from core.scoring.prompts import context_digest
 from core.scoring.protocol import Generation
-from core.store.catalogue import questions_of, task_by_name
+from core.store.catalogue import questions_of
 from core.store.generations import imported_pool, insert_generation
 
 MAX_NEW_TOKENS = 512
@@ -21,10 +21,11 @@ FURTHER_AT_ONCE = 16
 
 
 class Predictor:
-    """Has the target model answer questions of one run's task."""
+    """Has the target model answer questions of one run's task, given by its row number."""
 
-    def __init__(self, work: RunWork) -> None:
+    def __init__(self, work: RunWork, task: int) -> None:
         self._work = work
+        self._task = task
         self._run = work.run
         self._told: set[bytes] = set()
 
@@ -35,11 +36,10 @@ class Predictor:
         initial predictions); with `answered` the first so many of the scored ones are enough.
         """
         reader, run = self._work.reader, self._run
-        task = task_by_name(reader, run.task).id
-        imported = imported_pool(reader, task, run.weights_digest)
+        imported = imported_pool(reader, self._task, run.weights_digest)
         if imported:
             return imported
-        everything, wanted = list(questions_of(reader, task)), set(scope.questions[: run.request.answered])
+        everything, wanted = list(questions_of(reader, self._task)), set(scope.questions[: run.request.answered])
         asked = [question for question in everything if question.id in wanted]
         further = [question for question in everything if question.id not in wanted]
         self.answer(asked)
@@ -56,10 +56,9 @@ class Predictor:
 
     def answer_all(self, scope: Scope) -> None:
         """Every question of the run, where no predictions were imported."""
-        task = task_by_name(self._work.reader, self._run.task).id
-        if not imported_pool(self._work.reader, task, self._run.weights_digest):
+        if not imported_pool(self._work.reader, self._task, self._run.weights_digest):
             wanted = set(scope.questions)
-            self.answer([question for question in questions_of(self._work.reader, task) if question.id in wanted])
+            self.answer([question for question in questions_of(self._work.reader, self._task) if question.id in wanted])
 
     def answer(self, questions: Sequence[Question]) -> None:
         """Generate the answers that are not stored yet."""

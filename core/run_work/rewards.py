@@ -7,6 +7,7 @@ from itertools import islice
 
 from core.domain import SampleError, Turn
 from core.errors import SapError
+from core.models import check_reward_model_unchanged
 from core.run_work.loading import load_reward_model
 from core.run_work.samples import Scope, samples_of
 from core.run_work.steps import BatchStore, RunWork
@@ -30,6 +31,7 @@ def store_rewards(work: RunWork, scope: Scope) -> None:
         return
     work.begin("rewarding", len(known), len(wanted))
     try:
+        check_reward_model_unchanged(request)
         model = load_reward_model(request.reward_model, request.device, request.dtype)
     except (SapError, MemoryError) as error:
         work.say("warning", [f"rewards are missing: {error}"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.domain import ContextKind, Prediction, Question, Response, RunRequest, Turn
 from core.scoring.prompts import ALONE, in_context_examples, load_template, orders_of, self_aligned_turns
-from core.store.catalogue import question, strategy_by_path
+from core.store.catalogue import question, valid_strategy
 from core.store.runs import scope_questions
 
 OwnAnswer = Callable[[Question], str | None]
@@ -35,11 +35,10 @@ class QuestionSamples:
     responses: tuple[Response, ...]
 
 
-def scope_of(reader: sqlite3.Connection, run: int, valid: str = "") -> Scope:
-    """`valid` is the TASK/STRATEGY of the run's request."""
+def scope_of(reader: sqlite3.Connection, run: int, request: RunRequest) -> Scope:
     strategies = reader.execute("SELECT strategy FROM run_strategies WHERE run = ? ORDER BY position", (run,))
     chosen = tuple(row[0] for row in strategies)
-    return Scope(chosen, scope_questions(reader, run), valid=strategy_by_path(reader, valid))
+    return Scope(chosen, scope_questions(reader, run), valid=valid_strategy(reader, request))
 
 
 def samples_of(reader: sqlite3.Connection, scope: Scope) -> Iterator[QuestionSamples]:

@@ -13,12 +13,14 @@ from core.domain import ContextKind, SampleError, TokenScores
 from core.jobs.blame import TRIES
 from core.jobs.claim import Claim, StopWorkError, update_claimed
 from core.run_work.steps import at_once
+from core.run_work.texts import without_token_ends
 from core.run_work.token_ids import PlannedIds
 from core.scoring.protocol import TOO_LARGE, Engine, ScoringGroup
 from core.store.db import Writer
 from core.store.runs import add_event, run_by_id
 from core.store.scores import in_smaller_pass, insert_scores
 from core.store.speeds import add_speed
+from core.store.token_ends import insert_token_ends
 
 COMMIT_SECONDS = 0.5
 SMOOTHING_SECONDS = 5.0
@@ -146,14 +148,24 @@ class ChunkScorer:
         """Keep the results in memory until they are stored. Raises as `score`."""
         if not results:
             return
+        ends = self._token_ends(results)
         seconds = time.monotonic() - started
-        self._patiently(lambda: self._store_all(chunks, results, seconds))
+        self._patiently(lambda: self._store_all(chunks, results, ends, seconds))
         self._budget = self._engine.token_budget
         self._alone_at_first -= 1
         if self._want != "run" or self._stopping():
             raise StopWorkError(self._want)
 
-    def _store_all(self, chunks: list[Chunk], results: list[Result], seconds: float) -> None:
+    def _token_ends(self, results: list[Result]) -> dict[bytes, tuple[int, ...]]:
+        """By response, of those that nobody has looked at before."""
+        scored = (result.item for result in results if isinstance(result.score, TokenScores))
+        missing = without_token_ends(self._writer.connection, self._run.spec, scored)
+        texts = {item["response"]: self._ids.text(item) for item in missing}
+        return {response: self._engine.token_ends(text) for response, text in texts.items() if text is not None}
+
+    def _store_all(
+        self, chunks: list[Chunk], results: list[Result], ends: dict[bytes, tuple[int, ...]], seconds: float
+    ) -> None:
         """Store the results with the run's counters in one transaction, which also reads what the user wants by now."""
         tokens = sum(chunk.tokens for chunk in chunks)
         budget = self._engine.token_budget
@@ -173,6 +185,7 @@ class ChunkScorer:
                 why="",
             )
             self._store(connection, chunks, results)
+            insert_token_ends(connection, self._run.spec, ends)
             add_speed(connection, self._run.id, self._engine.memory_bytes())
             if budget < self._budget:
                 text = f"memory did not suffice: the token budget is now {budget:,} tokens"

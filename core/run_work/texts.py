@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from core.domain import ContextKind
 from core.run_work.samples import Scope, samples_of
 from core.run_work.steps import BatchStore, RunWork
 from core.run_work.token_ids import PlannedIds
@@ -33,24 +32,30 @@ def check_answers(work: RunWork, scope: Scope) -> None:
 
 
 def store_token_ends(work: RunWork, ids: PlannedIds, encoder: Callable[[], Encoder]) -> None:
-    """Where the tokens of every response end that was scored behind its question."""
+    """Where the tokens of every response end that was scored before, by a run or a version that kept no places."""
     items = work.reader.execute(
-        "SELECT * FROM run_items WHERE run = ? AND context_kind = ? AND state IN ('ok', 'reused') GROUP BY response",
-        (work.run.id, str(ContextKind.PLAIN)),
+        "SELECT * FROM run_items WHERE run = ? AND state IN ('ok', 'reused') GROUP BY response", (work.run.id,)
     ).fetchall()
-    known = token_ends(work.reader, work.run.spec, [item["response"] for item in items])
-    missing = [item for item in items if item["response"] not in known]
+    missing = without_token_ends(work.reader, work.run.spec, items)
     if not missing:
         return
-    work.begin("finding tokens", len(known), len(items))
+    known = len(items) - len(missing)
+    work.begin("finding tokens", known, len(items))
 
     def store(connection: sqlite3.Connection, ends: Sequence[tuple[bytes, tuple[int, ...]]]) -> None:
         insert_token_ends(connection, work.run.spec, dict(ends))
 
-    ends = BatchStore(work, len(known), store)
+    ends = BatchStore(work, known, store)
     for item in missing:
         work.on_step()
         text = ids.text(item)
         if text is not None:
             ends.add([(item["response"], encoder().token_ends(text))])
     ends.commit()
+
+
+def without_token_ends(reader: sqlite3.Connection, spec: int, items: Iterable[sqlite3.Row]) -> list[sqlite3.Row]:
+    """An item for each of the responses whose tokens have no places under this spec yet."""
+    by_response = {item["response"]: item for item in items}
+    known = token_ends(reader, spec, by_response)
+    return [item for response, item in by_response.items() if response not in known]

@@ -98,4 +98,7 @@ class PlannedIds:
 
 
 def _changed() -> RunError:
-    return RunError("Responses or predictions changed since this run was planned.", "Start a new run.")
+    return RunError(
+        "Responses, predictions or gold answers changed since this run was planned.",
+        "Start a new run; what is scored already is taken over.",
+    )

@@ -59,11 +59,12 @@ class Worker:
         self._tokenizer: Encoder | None = None
         self._last_beat = 0.0
         self._run = run_by_id(writer.connection, claim.run)
-        self._scope = scope_of(writer.connection, claim.run, self._run.request.valid)
+        self._scope = scope_of(writer.connection, claim.run, self._run.request)
         self._ids = TokenIds(self._loaded)
         self._steps = RunWork(writer, claim, self._run, self._loaded, self._beat_now_and_then, patiently)
-        task = task_by_name(writer.connection, self._run.task).id
-        self._own_answer = own_answers(writer.connection, self._run.spec, task, self._run.weights_digest)
+        # By its number: the task may be renamed while it is being scored.
+        self._task = task_by_name(writer.connection, self._run.task).id
+        self._own_answer = own_answers(writer.connection, self._run.spec, self._task, self._run.weights_digest)
 
     def work(self) -> None:
         """Raises RunError when the run cannot succeed, StopWorkError and LostClaimError as their names say.
@@ -80,14 +81,14 @@ class Worker:
             check_answers(self._steps, self._scope)
             self._plan(contexts)
         ids = PlannedIds(self._writer.connection, contexts, self._ids, self._own_answer)
-        self._score(ids)
         store_token_ends(self._steps, ids, self._encoder)
+        self._score(ids)
         self._refuse_empty_result()
         finish(self._writer, self._claim, engine_notes(self._writer.connection, self._run.id))
 
     def _contexts(self, needed: frozenset[Input]) -> Contexts:
         request = self._run.request
-        predictor = Predictor(self._steps)
+        predictor = Predictor(self._steps, self._task)
         pool: list[Prediction] = []
         if ContextKind.SELF_ALIGNED in contexts_needed(request.metrics):
             pool = predictor.pool(self._scope)
@@ -109,7 +110,7 @@ class Worker:
             if not self._is_warm:
                 beat(self._writer, self._claim, phase="loading", phase_done=0, phase_total=0)
                 request, spec = self._run.request, spec_by_id(self._writer.connection, self._run.spec)
-                check_unchanged(request.path, request.adapter, spec)
+                check_unchanged(request, spec)
             self._engine = self._load(self._run, lambda _: self._beat_now_and_then())
             with self._writer.transaction() as connection:
                 update_claimed(connection, self._claim, device=self._engine.device, engine=self._engine.tier)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from core.domain import Run, RunState, Strategy
 from core.errors import NotFoundError, SapError, UsageError
+from core.metrics.registry import all_metrics
 from core.selection.steps import Step
 from core.selection.values import CORRECT
 from core.store.catalogue import strategies, strategy_by_name, task_by_name
 from core.store.runs import run_by_id
+from core.store.score_columns import REWARD, ScoreColumn, score_columns
 from core.store.scores import finished_questions
 
 
@@ -26,14 +28,24 @@ class SelectionRequest:
     run: int | None = None
     best_of: str = ""
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The ids of the metrics whose values it reads."""
+        named = [step.metric for step in self.steps] + ([self.best_of] if self.best_of else [])
+        return tuple(dict.fromkeys(named))
+
 
 @dataclass(frozen=True, slots=True)
 class SelectionPlan:
-    """The run whose scores count (None where nothing needs one), the strategies in its order, what to know before."""
+    """The run whose scores count (None where nothing needs one), the strategies in its order, what to know before.
+
+    `columns` are the imported columns that the request names; their values count whatever a run has scored.
+    """
 
     run: Run | None
     strategies: tuple[Strategy, ...]
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, ScoreColumn] = field(default_factory=dict)
 
 
 def plan_selection(reader: sqlite3.Connection, request: SelectionRequest) -> SelectionPlan:
@@ -42,17 +54,35 @@ def plan_selection(reader: sqlite3.Connection, request: SelectionRequest) -> Sel
     chosen = [strategy_by_name(reader, request.task, name) for name in dict.fromkeys(request.strategies)]
     if not request.best_of and len(chosen) != 1:
         raise UsageError("A filter takes one --strategy.", "To choose among several: --best-of METRIC")
-    if request.run is None and not _needs_run(request):
-        return SelectionPlan(None, tuple(chosen))
+    columns = _columns(reader, request)
+    if request.run is None and not metrics_of_run(request, columns):
+        return SelectionPlan(None, tuple(chosen or strategies(reader, request.task)), columns=columns)
     run = _newest_run(reader, request, chosen) if request.run is None else _checked_run(reader, request, chosen)
     of_run = _strategies_of_run(reader, run)
     kept = tuple(of_run[name] for name in of_run if not chosen or name in request.strategies)
-    notes = (*_unfinished(run), *_coverage(reader, run, kept)) if _needs_run(request) else ()
-    return SelectionPlan(run, kept, notes)
+    if run.request.reward_model:
+        columns.pop(REWARD, None)
+    if not metrics_of_run(request, columns):
+        return SelectionPlan(run, kept, columns=columns)
+    unscored = [] if chosen else _without_scores(reader, run, of_run)
+    return SelectionPlan(run, kept, (*_unfinished(run), *unscored, *_coverage(reader, run, kept)), columns)
 
 
-def _needs_run(request: SelectionRequest) -> bool:
-    return bool(request.best_of) or any(step.metric != CORRECT for step in request.steps)
+def metrics_of_run(request: SelectionRequest, columns: Mapping[str, ScoreColumn]) -> tuple[str, ...]:
+    """The metrics that a run must give. Whether a response is correct needs none, the best by it does."""
+    return tuple(
+        name for name in request.metrics if name not in columns and (name != CORRECT or request.best_of == CORRECT)
+    )
+
+
+def _columns(reader: sqlite3.Connection, request: SelectionRequest) -> dict[str, ScoreColumn]:
+    """The task's columns that the request names, among them `reward`, which is what the metric is computed from."""
+    metrics = all_metrics()
+    return {
+        column.name: column
+        for column in score_columns(reader, request.task)
+        if column.name in request.metrics and column.values and (column.name == REWARD or column.name not in metrics)
+    }
 
 
 def _newest_run(reader: sqlite3.Connection, request: SelectionRequest, chosen: Sequence[Strategy]) -> Run:
@@ -81,12 +111,27 @@ def _checked_run(reader: sqlite3.Connection, request: SelectionRequest, chosen: 
     scored = _scored_strategies(reader, run.id)
     for strategy in chosen:
         if strategy.id not in scored:
-            replaced = " as it is now" if strategy.name in run.strategies else ""
-            raise SapError(
-                f"Run {run.id} has not scored the strategy '{strategy.name}'{replaced}.",
-                f"Score it: {_score_command(request.task, run.model, strategy=strategy.name)}",
-            )
+            hint = f"Score it: {_score_command(request.task, run.model, strategy=strategy.name)}"
+            raise SapError(_not_scored(run, strategy), hint)
     return run
+
+
+def _not_scored(run: Run, strategy: Strategy) -> str:
+    replaced = " as it is now" if strategy.name in run.strategies else ""
+    return f"Run {run.id} has not scored the strategy '{strategy.name}'{replaced}."
+
+
+def _without_scores(reader: sqlite3.Connection, run: Run, scored: Mapping[str, Strategy]) -> list[str]:
+    """A line about the task's strategies that the run was not asked for. SapError for one that was replaced since."""
+    others = [each for each in strategies(reader, run.task) if each.responses and each.name not in scored]
+    for strategy in others:
+        if strategy.name in run.strategies:
+            hint = f"Score all again: {_score_command(run.task, run.model)}, or name the others with --strategy."
+            raise SapError(_not_scored(run, strategy), hint)
+    if not others:
+        return []
+    names = ", ".join(f"'{strategy.name}'" for strategy in others)
+    return [f"Run {run.id} has no scores of {names}, which can therefore not be the best."]
 
 
 def _scored_strategies(reader: sqlite3.Connection, run: int) -> set[int]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.domain import Run, Strategy
 from core.selection.pipeline import StepReport, apply_steps
-from core.selection.plan import SelectionPlan, SelectionRequest
-from core.selection.values import CORRECT, RunValues, StrategyValues
+from core.selection.plan import SelectionPlan, SelectionRequest, metrics_of_run
+from core.selection.values import RunValues, StrategyValues
 from core.store.catalogue import Sample, responses_page
+from core.store.score_columns import ScoreColumn
 
 if TYPE_CHECKING:
     from core.metrics.base import BoolArray
@@ -59,7 +60,7 @@ class Selection:
 class _Filtered:
     """A strategy's samples, and the mask of those that the steps kept."""
 
-    strategy: str
+    strategy: Strategy
     samples: Sequence[Sample]
     mask: BoolArray
     steps: tuple[StepReport, ...]
@@ -67,13 +68,12 @@ class _Filtered:
 
 def select(reader: sqlite3.Connection, request: SelectionRequest, plan: SelectionPlan) -> Selection:
     """The samples of the planned strategies that are kept. Raises UsageError or SapError; `kept` may be empty."""
-    wanted = [step.metric for step in request.steps if step.metric != CORRECT]
-    wanted += [request.best_of] if request.best_of else []
+    wanted = metrics_of_run(request, plan.columns)
     run_values = None if plan.run is None else RunValues.load(reader, plan.run, wanted)
-    filtered = [_filter(reader, request, strategy, run_values) for strategy in plan.strategies]
-    if request.best_of and run_values is not None:
-        compared = run_values.among([strategy.name for strategy in plan.strategies])
-        kept, undecided, tied = _best_of(reader, filtered, compared, request.best_of)
+    filtered = [_filter(reader, request, strategy, run_values, plan.columns) for strategy in plan.strategies]
+    if request.best_of:
+        compared = run_values and run_values.among([strategy.name for strategy in plan.strategies])
+        kept, undecided, tied = _best_of(reader, filtered, compared, plan.columns, request.best_of)
     else:
         kept, undecided, tied = _all_kept(filtered), 0, 0
     kept.sort(key=lambda one: one.sample.question.position)
@@ -83,12 +83,16 @@ def select(reader: sqlite3.Connection, request: SelectionRequest, plan: Selectio
 
 
 def _filter(
-    reader: sqlite3.Connection, request: SelectionRequest, strategy: Strategy, run_values: RunValues | None
+    reader: sqlite3.Connection,
+    request: SelectionRequest,
+    strategy: Strategy,
+    run_values: RunValues | None,
+    columns: Mapping[str, ScoreColumn],
 ) -> _Filtered:
     samples = _all_samples(reader, strategy.id)
-    values = StrategyValues(reader, strategy.name, samples, run_values)
+    values = StrategyValues(reader, strategy, samples, run_values, columns)
     mask, steps = apply_steps(request.steps, values, [sample.response.text for sample in samples])
-    return _Filtered(strategy.name, samples, mask, steps)
+    return _Filtered(strategy, samples, mask, steps)
 
 
 def _all_samples(reader: sqlite3.Connection, strategy: int) -> list[Sample]:
@@ -100,7 +104,7 @@ def _all_samples(reader: sqlite3.Connection, strategy: int) -> list[Sample]:
 
 def _all_kept(filtered: Sequence[_Filtered]) -> list[KeptSample]:
     return [
-        KeptSample(sample, one.strategy)
+        KeptSample(sample, one.strategy.name)
         for one in filtered
         for sample, keep in zip(one.samples, one.mask.tolist(), strict=True)
         if keep
@@ -108,33 +112,43 @@ def _all_kept(filtered: Sequence[_Filtered]) -> list[KeptSample]:
 
 
 def _best_of(
-    reader: sqlite3.Connection, filtered: Sequence[_Filtered], run_values: RunValues, metric_id: str
+    reader: sqlite3.Connection,
+    filtered: Sequence[_Filtered],
+    run_values: RunValues | None,
+    columns: Mapping[str, ScoreColumn],
+    metric_id: str,
 ) -> tuple[list[KeptSample], int, int]:
     """Per question the kept sample with the best value; how many questions have none, and how many several."""
-    sign = 1.0 if run_values.metrics[metric_id].direction == "lower" else -1.0
+    sign = 1.0 if _direction(run_values, columns, metric_id) == "lower" else -1.0
     best: dict[int, tuple[float, KeptSample]] = {}
     reached: set[int] = set()
     tied: set[int] = set()
     for one in filtered:
-        costs = sign * StrategyValues(reader, one.strategy, one.samples, run_values).of(metric_id)
+        costs = sign * StrategyValues(reader, one.strategy, one.samples, run_values, columns).of(metric_id)
         for sample, keep, cost in zip(one.samples, one.mask.tolist(), costs.tolist(), strict=True):
             question = sample.question.id
             reached |= {question} if keep else set()
             if not keep or math.isnan(cost):
                 continue
             if question not in best or cost < best[question][0]:
-                best[question] = cost, KeptSample(sample, one.strategy)
+                best[question] = cost, KeptSample(sample, one.strategy.name)
                 tied.discard(question)
             elif cost == best[question][0]:
                 tied.add(question)
     return [sample for _, sample in best.values()], len(reached) - len(best), len(tied)
 
 
+def _direction(run_values: RunValues | None, columns: Mapping[str, ScoreColumn], metric_id: str) -> str:
+    if metric_id in columns or run_values is None:
+        return columns[metric_id].direction
+    return run_values.metrics[metric_id].direction
+
+
 def _report(one: _Filtered, scored: set[int], kept: Sequence[KeptSample]) -> StrategyReport:
     return StrategyReport(
-        strategy=one.strategy,
+        strategy=one.strategy.name,
         responses=len(one.samples),
         scored=sum(sample.question.id in scored for sample in one.samples),
         steps=one.steps,
-        written=sum(sample.strategy == one.strategy for sample in kept),
+        written=sum(sample.strategy == one.strategy.name for sample in kept),
     )

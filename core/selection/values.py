@@ -1,4 +1,4 @@
-"""The values that steps read: of a run's metrics for one strategy's responses, and whether answers are correct."""
+"""The values that steps read of one strategy's responses: a run's, imported ones, and whether answers are correct."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.domain import Run
+from core.domain import Run, Strategy
 from core.metrics.base import Metric, ScoreArrays
 from core.rank import run_arrays
 from core.rank.arrays import metric_of, why_missing
 from core.scoring.answers import is_correct
 from core.store.answer_checks import answer_checks
 from core.store.catalogue import Sample
+from core.store.score_columns import ScoreColumn, column_values
 
 if TYPE_CHECKING:
     from core.metrics.base import FloatArray
@@ -53,15 +54,21 @@ class RunValues:
 
 
 class StrategyValues:
-    """The values of one strategy's n samples; without a run only whether their answers are correct."""
+    """The values of one strategy's n samples; without a run of imported columns, and whether answers are correct."""
 
     def __init__(
-        self, reader: sqlite3.Connection, strategy: str, samples: Sequence[Sample], run_values: RunValues | None
+        self,
+        reader: sqlite3.Connection,
+        strategy: Strategy,
+        samples: Sequence[Sample],
+        run_values: RunValues | None,
+        columns: Mapping[str, ScoreColumn],
     ) -> None:
         self._reader = reader
         self._strategy = strategy
         self._samples = samples
         self._run_values = run_values
+        self._columns = columns
 
     def of(self, metric_id: str) -> FloatArray:
         """(n,), NaN where a sample has none. SapError where an input is missing."""
@@ -69,11 +76,19 @@ class StrategyValues:
 
         if metric_id == CORRECT:
             return self._correct()
+        column = self._columns.get(metric_id)
+        by_question = self._of_run(metric_id) if column is None else self._of_column(column)
+        return np.array([by_question.get(sample.question.id, np.nan) for sample in self._samples], dtype=np.float64)
+
+    def _of_run(self, metric_id: str) -> dict[int, float]:
         assert self._run_values is not None, metric_id
         arrays = self._run_values.arrays
-        row = self._run_values.of(metric_id)[arrays.strategies.index(self._strategy)]
-        by_question = dict(zip(arrays.questions, row.tolist(), strict=True))
-        return np.array([by_question.get(sample.question.id, np.nan) for sample in self._samples], dtype=np.float64)
+        row = self._run_values.of(metric_id)[arrays.strategies.index(self._strategy.name)]
+        return dict(zip(arrays.questions, row.tolist(), strict=True))
+
+    def _of_column(self, column: ScoreColumn) -> dict[int, float]:
+        rows = column_values(self._reader, column.id, [self._strategy.id])
+        return {question: value for _, question, value, _ in rows}
 
     def _correct(self) -> FloatArray:
         import numpy as np

@@ -14,7 +14,7 @@ from typing import Any
 from core.domain import Run
 from core.errors import SapError, UsageError
 from core.export.dataset_info import DatasetInfo, check_described
-from core.export.files import write_atomically
+from core.export.files import check_target, write_atomically
 from core.export.training import CONTAINERS, TrainingSample, alternates, training_rows, training_text
 from core.selection.select import Selection, StrategyReport
 from core.store.runs import spec_by_id
@@ -35,7 +35,7 @@ class Destination:
         return self.path.with_name(f"{self.path.name}.provenance.json")
 
 
-def check_destination(destination: Destination) -> None:
+def check_destination(destination: Destination, catalogue: Path) -> None:
     """Raises UsageError or SapError for files that must not or cannot be written, before anything is computed."""
     if destination.path.suffix not in CONTAINERS:
         raise UsageError(
@@ -43,9 +43,9 @@ def check_destination(destination: Destination) -> None:
             "Name it .jsonl for one object a line, .json for one array.",
         )
     for path in (destination.path, destination.provenance):
-        if path.exists() and not destination.force:
-            raise SapError(f"{visible(str(path))} is there already.", "Replace it with --force.")
+        check_target(path, catalogue=catalogue, force=destination.force)
     if destination.dataset_info is not None:
+        check_target(destination.dataset_info, catalogue=catalogue, force=True)
         if destination.dataset_info.resolve() == destination.path.resolve():
             raise UsageError("--output and --dataset-info name the same file.", "Name two files.")
         DatasetInfo(destination.dataset_info, destination.path)

@@ -121,11 +121,11 @@ def settle_answers(connection: sqlite3.Connection, place: Place) -> int:
     return int(differing)
 
 
-def add_responses(connection: sqlite3.Connection, place: Place, strategy: int) -> int:
-    """Store the staged responses, whose questions are all known by now; how many they are."""
+def add_responses(connection: sqlite3.Connection, file: int, strategy: int) -> int:
+    """Store the file's staged responses, whose questions are all known by now; how many they are."""
     return connection.execute(
         """INSERT INTO responses (strategy, question, text, digest)
            SELECT :strategy, question, response, response_digest
            FROM temp.staged JOIN temp.staged_texts USING (number) WHERE file = :file ORDER BY number""",
-        {**place.parameters, "strategy": strategy},
+        {"file": file, "strategy": strategy},
     ).rowcount

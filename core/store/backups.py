@@ -1,12 +1,15 @@
-"""Backups of a catalogue beside it, named by time: three are kept, all of them sound."""
+"""Backups of a catalogue beside it, numbered in the order they were made: three are kept, all of them sound."""
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
 import time
+from calendar import timegm
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +22,11 @@ from core.text import visible
 
 KEPT = 3
 DAY_SECONDS = 86_400.0
-_NAME = "%Y%m%d-%H%M%S"
+_TIME = "%Y%m%d-%H%M%S"
 _SUFFIX = ".db"
+# A clock may be wrong or set back: the number says which is newer, the time in UTC is for people.
+_NAME = re.compile(r"(?P<number>[0-9]+)-(?P<time>[0-9]{8}-[0-9]{6})Z")
+_UNNUMBERED = 0
 _UNFINISHED = ".sap-tmp"
 _SPARE_BYTES = 32 << 20
 
@@ -31,11 +37,12 @@ class UnsoundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup: its file, and when it was made in seconds since 1970."""
+    """One backup: its file, when it was made in seconds since 1970, and its number, 0 where the name has none."""
 
     path: Path
     made_at: float
     size: int
+    number: int = _UNNUMBERED
 
     @property
     def shown_time(self) -> str:
@@ -46,13 +53,20 @@ class Backup:
 
 
 def backups(catalogue: Path) -> list[Backup]:
-    """The backups of a catalogue, newest first."""
+    """The backups of a catalogue, newest first; those of versions that named them by local time come last."""
     found = []
     for path in _folder(catalogue).glob(f"*{_SUFFIX}"):
         with suppress(ValueError, OSError):
-            made_at = time.mktime(time.strptime(path.stem, _NAME))
-            found.append(Backup(path, made_at, path.stat().st_size))
-    return sorted(found, key=lambda backup: backup.path.name, reverse=True)
+            found.append(_backup(path))
+    return sorted(found, key=lambda backup: (backup.number, backup.path.name), reverse=True)
+
+
+def _backup(path: Path) -> Backup:
+    """Raises ValueError for a name that no backup has."""
+    named, size = _NAME.fullmatch(path.stem), path.stat().st_size
+    if named is None:
+        return Backup(path, time.mktime(time.strptime(path.stem, _TIME)), size)
+    return Backup(path, timegm(time.strptime(named["time"], _TIME)), size, int(named["number"]))
 
 
 def find_backup(catalogue: Path, name: str) -> Backup:
@@ -79,10 +93,21 @@ def is_due(catalogue: Path) -> bool:
 def make_backup(catalogue: Path) -> Backup:
     """Copy the catalogue as it is at this moment; writers of other processes go on meanwhile. Older ones are dropped.
 
-    Raises UnsoundError when the copy is damaged, which then is not kept, and SapError where there is no room.
+    Raises UnsoundError when the copy is damaged, which then is not kept, and SapError where none can be written.
     """
     folder = own_folder(_folder(catalogue))
-    _sweep(folder)
+    sweep_copies(folder)
+    sweep_copies(catalogue.parent, catalogue.name)
+    try:
+        return _make_in(folder, catalogue)
+    except OSError as error:
+        raise SapError(
+            f"No backup can be written in {visible(str(folder))}: {error.strerror}.",
+            "See whether the folder is yours and its disk is sound and not full.",
+        ) from error
+
+
+def _make_in(folder: Path, catalogue: Path) -> Backup:
     needed = sum(_size(Path(f"{catalogue}{end}")) for end in ("", "-wal")) + _SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -90,18 +115,20 @@ def make_backup(catalogue: Path) -> Backup:
             f"There is no room for a backup in {visible(str(folder))}: {free >> 20} MiB free, {needed >> 20} needed.",
             "Free some space.",
         )
-    target = folder / f"{_new_name(catalogue)}{_SUFFIX}"
+    target = folder / _new_name(catalogue)
     with unfinished_copy(target) as copy, closing(_connect(catalogue)) as source:
         copy_database(source, copy)
+    made = _backup(target)
     for old in backups(catalogue)[KEPT:]:
-        old.path.unlink(missing_ok=True)
-    return find_backup(catalogue, target.name)
+        if old.path != target:
+            old.path.unlink(missing_ok=True)
+    return made
 
 
 @contextmanager
 def unfinished_copy(target: Path) -> Iterator[Path]:
     """An empty private file beside `target` that takes its place at the end, or is gone after an exception."""
-    descriptor, name = tempfile.mkstemp(_UNFINISHED, f".{target.name[:100]}.", target.parent)
+    descriptor, name = tempfile.mkstemp(_UNFINISHED, _start_of_copies(target.name), target.parent)
     os.close(descriptor)
     copy = Path(name)
     try:
@@ -149,18 +176,21 @@ def _folder(catalogue: Path) -> Path:
 
 
 def _new_name(catalogue: Path) -> str:
-    """Behind those that were made a moment ago, so that the order of names is that of time."""
-    now = time.time()
-    recent = [backup.made_at + 1 for backup in backups(catalogue) if abs(backup.made_at - now) < 60]
-    return time.strftime(_NAME, time.localtime(max([now, *recent])))
+    number = 1 + max((backup.number for backup in backups(catalogue)), default=_UNNUMBERED)
+    return f"{number:05d}-{time.strftime(_TIME, time.gmtime())}Z{_SUFFIX}"
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a killed backup left, once it is an hour old."""
-    for path in folder.glob(f".*{_UNFINISHED}*"):
+def sweep_copies(folder: Path, name: str = "") -> None:
+    """Remove what a killed backup or restore left of copies to a file of this name, or to any, once an hour old."""
+    start = glob.escape(_start_of_copies(name)) if name else "."
+    for path in folder.glob(f"{start}*{_UNFINISHED}*"):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - 3_600:
                 path.unlink()
+
+
+def _start_of_copies(name: str) -> str:
+    return f".{name[:100]}."
 
 
 def _size(path: Path) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from core.domain import Question, Response, Strategy, Task, Turn
+from core.domain import Question, Response, RunRequest, Strategy, Task, Turn
 from core.errors import NotFoundError
 
 _TASKS = """
@@ -74,6 +74,21 @@ def strategy_by_path(reader: sqlite3.Connection, path: str) -> int | None:
         (path,),
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def valid_strategy(reader: sqlite3.Connection, request: RunRequest) -> int | None:
+    """The row number of the strategy of a run's trusted pairs, whatever it is called now; None where it has none."""
+    return strategy_by_path(reader, request.valid) if request.valid_strategy is None else request.valid_strategy
+
+
+def valid_path(reader: sqlite3.Connection, request: RunRequest) -> str:
+    """The TASK/STRATEGY that names a run's trusted pairs now; what named them then where they were deleted."""
+    row = reader.execute(
+        "SELECT tasks.name || '/' || strategies.name FROM strategies JOIN tasks ON tasks.id = strategies.task"
+        " WHERE strategies.id = ? AND strategies.deleted_at IS NULL AND tasks.deleted_at IS NULL",
+        (request.valid_strategy,),
+    ).fetchone()
+    return request.valid if row is None else str(row[0])
 
 
 def questions_of(reader: sqlite3.Connection, task_id: int) -> Iterator[Question]:

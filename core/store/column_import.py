@@ -12,15 +12,18 @@ from pathlib import Path
 from core.errors import InputError, NotFoundError, UsageError
 from core.ingest.records import BadLine, bad_line, quoted
 from core.ingest.score_values import ScoreValue, score_values
+from core.spreadsheet import known_text
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
 from core.store.score_columns import REWARD, ScoreColumn, score_columns
-from core.store.staging import BadLines
+from core.store.staging import BadLines, refuse
 from core.text import visible
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
-# What rankings call their own columns.
-_RESERVED = ("rank", "strategy", "n", "p_best", "mean_tokens", "accuracy", "same_family", "tokens", "right")
+# What rankings and files of outcomes call their own columns.
+_RESERVED = (
+    "rank", "strategy", "n", "p_best", "mean_tokens", "share_right", "same_family", "tokens", "right", "accuracy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _find_or_add(connection: sqlite3.Connection, task: int, name: str, direction
 def _resolved(
     found: Sequence[ScoreValue | BadLine], path: Path, resolver: _Resolver
 ) -> list[tuple[int, int, float, float]]:
-    """Strategy, question, value and weight of every value in the file; InputError for the first that has no place."""
+    """Strategy, question, value and weight of every value in the file; InputError for those that have no place."""
     bad = BadLines(path)
     values: dict[tuple[int, int], ScoreValue] = {}
     for each in found:
@@ -129,7 +132,7 @@ def _resolved(
             )
         else:
             values[place] = each
-    bad.refuse("Mend it.")
+    refuse([bad], "Mend it.")
     resolver.check_complete(path, len(values))
     return [(*place, each.value, each.weight) for place, each in values.items()]
 
@@ -156,11 +159,11 @@ class _Resolver:
 
     def place(self, value: ScoreValue) -> tuple[int, int] | BadLine:
         """Row numbers of strategy and question, or what is wrong."""
-        name = value.strategy or self._given
+        name = known_text(value.strategy, self._strategies) or self._given
         if not name:
             raise UsageError("The file does not say which strategy its values are of.", "Name it with --strategy.")
-        if value.strategy and self._given and value.strategy != self._given:
-            return bad_line(value.line, f"the strategy is {quoted(value.strategy)}, not {quoted(self._given)}")
+        if self._given and name != self._given:
+            return bad_line(value.line, f"the strategy is {quoted(name)}, not {quoted(self._given)}")
         if name not in self._strategies:
             return bad_line(value.line, f"the task has no strategy {quoted(name)}")
         if value.id is None:
@@ -170,9 +173,10 @@ class _Resolver:
                     value.line, f"more values than the {len(self._in_file_order)} responses of the strategy"
                 )
             return self._strategies[name], self._in_file_order[value.place]
-        if value.id not in self._questions:
+        key = known_text(value.id, self._questions)
+        if key not in self._questions:
             return bad_line(value.line, f"the task has no question with the id {quoted(value.id)}")
-        return self._strategies[name], self._questions[value.id]
+        return self._strategies[name], self._questions[key]
 
     def check_complete(self, path: Path, values: int) -> None:
         """Raises InputError where there is no value, or where a list without ids is not as long as the strategy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -11,6 +12,7 @@ from core.errors import SapError
 from core.private_files import open_private, own_folder
 from core.settings import state_folder
 from core.store.backups import backups, sync_folder
+from core.store.file_systems import on_read_only_disk, reading_uri
 from core.store.in_use import alone
 from core.text import visible
 
@@ -59,12 +61,13 @@ def forget_damage(path: Path) -> None:
 
 
 def check_after_crash(path: Path) -> None:
-    """Check a catalogue that was not closed properly, or that counts as damaged, unless somebody writes to it.
+    """Check a catalogue that was not closed properly, or that counts as damaged, unless somebody writes to it or nobody
+    can.
 
     A sound one is tidied up, so that the next opening need not check it again; a damaged one is marked.
     """
     marked = _mark(path).exists()
-    if not marked and not _was_left_open(path):
+    if on_read_only_disk(path) or not (marked or _was_left_open(path)):
         return
     with alone(path) as is_alone:
         if not is_alone:
@@ -81,7 +84,7 @@ def finding_of(path: Path, *, thorough: bool = False) -> str:
     """What SQLite's check says first about a catalogue; empty for a sound one."""
     check = "integrity_check" if thorough else "quick_check"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+        with closing(sqlite3.connect(reading_uri(path), uri=True)) as reader:
             (verdict,) = reader.execute(f"PRAGMA {check}(1)").fetchone()
             broken = reader.execute("PRAGMA foreign_key_check").fetchone() if thorough else None
     except sqlite3.DatabaseError as error:
@@ -92,7 +95,9 @@ def finding_of(path: Path, *, thorough: bool = False) -> str:
 
 
 def explained(error: BaseException, path: Path) -> SapError | None:
-    """The line for an error of SQLite's; None where it is no error of SQLite's, or means a fault of the program."""
+    """The line for an error of SQLite's or a read-only disk; None for others, which mean a fault of the program."""
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return SapError(f"{visible(str(error.filename or path))} cannot be written: its disk is read-only.")
     if not isinstance(error, sqlite3.Error):
         return None
     name, shown = getattr(error, "sqlite_errorname", ""), visible(str(path))
@@ -100,16 +105,28 @@ def explained(error: BaseException, path: Path) -> SapError | None:
         return mark_damaged(path, str(error))
     if name == "SQLITE_FULL":
         return SapError("The disk is full; nothing of this was kept.", "Free some space and try again.")
-    if name.startswith("SQLITE_IOERR"):
-        return SapError(f"{shown} cannot be read or written: {error}.", "See whether the disk is full or faulty.")
     if name.startswith("SQLITE_BUSY"):
         return SapError(f"Another process keeps {shown} busy.", "Try again in a moment.")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return SapError(f"{shown} cannot be opened: {error}.", "See whether the file and its folder are yours.")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return _unusable(name, error, path)
     if found := damage(path):
         return found
     finding = finding_of(path, thorough=True)
     return mark_damaged(path, finding) if finding else None
+
+
+def _unusable(name: str, error: BaseException, path: Path) -> SapError:
+    shown = visible(str(path))
+    if path.is_dir():
+        return SapError(f"{shown} is a folder.", f"Name a file: --catalogue {visible(str(path / 'catalogue.db'))}")
+    if name.startswith("SQLITE_IOERR"):
+        return SapError(f"{shown} cannot be read or written: {error}.", "See whether the disk is full or faulty.")
+    if name.startswith("SQLITE_CANTOPEN") and on_read_only_disk(path) and _was_left_open(path):
+        return SapError(
+            f"{shown} cannot be read: its log holds changes, and its disk is read-only.",
+            f"Copy both files to another disk: cp {shown} {shown}-wal FOLDER",
+        )
+    return SapError(f"{shown} cannot be opened: {error}.", "See whether the file and its folder are yours.")
 
 
 def is_damage(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from core.errors import NotFoundError, SapError
 from core.private_files import check_own_file, open_private, private_folder
 from core.store.backups import UnsoundError, make_backup
 from core.store.damage import DamagedError, check_after_crash, damage, explained, is_damage, mark_damaged
-from core.store.file_systems import probe, refuse_network
+from core.store.file_systems import on_read_only_disk, probe, reading_uri, refuse_network
 from core.store.in_use import Use, alone, refuse_in_use
 from core.text import visible
 
@@ -37,7 +37,7 @@ def schema_version(path: Path) -> int:
     """
     if not path.exists() or path.stat().st_size == 0:
         return 0
-    with _translate(path), closing(sqlite3.connect(_read_only(path), uri=True)) as connection:
+    with _translate(path), closing(sqlite3.connect(reading_uri(path), uri=True)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "_sqlite_migrations" not in tables:
@@ -61,6 +61,11 @@ def prepare(path: Path) -> None:
         check_after_crash(path)
     if schema_version(path) >= SCHEMA_VERSION or damage(path):
         return
+    if on_read_only_disk(path):
+        raise SapError(
+            f"{visible(str(path))} was made by an older version, and on a read-only disk it cannot be updated.",
+            "Copy it to another disk and name the copy with --catalogue FILE.",
+        )
     with alone(path, MIGRATION_WAIT_SECONDS) as is_alone:
         version = schema_version(path)
         if version < SCHEMA_VERSION:
@@ -77,17 +82,31 @@ def _migrate(path: Path, version: int) -> None:
 
     try:
         if version:
-            make_backup(path)
+            _back_up(path)
         with _translate(path), Writer(path, is_alone=True) as writer, writer.locked():
             migrate(writer.connection, SCHEMA_VERSION)
     except UnsoundError as error:
         raise mark_damaged(path, str(error)) from error
 
 
+def _back_up(path: Path) -> None:
+    try:
+        make_backup(path)
+    except SapError as error:
+        raise SapError(
+            f"This version updates {visible(str(path))} and backs it up before. {error.message}", error.hint
+        ) from error
+
+
 def read_only_reason(path: Path) -> SapError | None:
-    """Why nobody may write to a catalogue: it is damaged, or was made by a newer version. None when all is well."""
+    """Why nobody may write to a catalogue: damage, a read-only disk, a newer version. None when all is well."""
     if found := damage(path):
         return found
+    if on_read_only_disk(path):
+        return SapError(
+            f"{visible(str(path))} is on a read-only disk and can only be read.",
+            "To change it, make the disk writable, or copy the file and name the copy with --catalogue FILE.",
+        )
     try:
         version = schema_version(path)
     except DamagedError as error:
@@ -108,7 +127,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
             f"There is no catalogue at {visible(str(path))}.", "Import a file first: sap-tui import FILE --task NAME"
         )
     with _translate(path):
-        connection = sqlite3.connect(_read_only(path), uri=True, isolation_level=None)
+        connection = sqlite3.connect(reading_uri(path), uri=True, isolation_level=None)
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA query_only=ON")
@@ -240,10 +259,6 @@ def _allow_reading(action: int, name: str | None, *_: str | None) -> int:
     if action == sqlite3.SQLITE_ATTACH or (action == sqlite3.SQLITE_PRAGMA and name not in READERS_PRAGMAS):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK
-
-
-def _read_only(path: Path) -> str:
-    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 @contextmanager

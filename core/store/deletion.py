@@ -9,18 +9,53 @@ from __future__ import annotations
 import difflib
 import sqlite3
 import time
+from dataclasses import dataclass
+from typing import Literal
 
 from core.domain import Run, Strategy, Task
 from core.errors import NotFoundError, SapError, UsageError
 from core.store.catalogue import strategy_by_name, task_by_name
 from core.store.db import Writer
 from core.store.runs import run_by_id
-from core.store.strategies import check_name, sweep_questions, update_strategy
+from core.store.strategies import IS_REFERRED_TO, IS_VALID_SET, check_name, sweep_questions, update_strategy
 
 KEPT_SECONDS = 7 * 86_400.0
 # No name that a user gives holds a control character.
 _HIDDEN_NAME = "char(127) || id || ' ' || name"
 _SHOWN_NAME = "substr(tasks.name, instr(tasks.name, ' ') + 1)"
+
+
+# A strategy whose name was given again, as by an import that replaced it, would not come back, nor would such a task.
+_LAST_DELETED = f"""
+SELECT 'task' AS kind, {_SHOWN_NAME} AS task, '' AS strategy, 0 AS run, deleted_at AS at FROM tasks
+WHERE deleted_at IS NOT NULL AND {_SHOWN_NAME} NOT IN (SELECT name FROM tasks WHERE deleted_at IS NULL)
+UNION ALL
+SELECT 'strategy', tasks.name, gone.name, 0, gone.deleted_at
+FROM strategies gone JOIN tasks ON tasks.id = gone.task
+WHERE gone.deleted_at IS NOT NULL AND tasks.deleted_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM strategies WHERE task = gone.task AND name = gone.name AND deleted_at IS NULL)
+UNION ALL
+SELECT 'run', tasks.name, '', runs.id, runs.deleted_at FROM runs JOIN tasks ON tasks.id = runs.task
+WHERE runs.deleted_at IS NOT NULL AND tasks.deleted_at IS NULL
+ORDER BY at DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Something that can be brought back: a task, a strategy of it (`strategy` is its name) or a run of it (`run`)."""
+
+    kind: Literal["task", "strategy", "run"]
+    task: str
+    strategy: str
+    run: int
+    at: float
+
+
+def last_deleted(reader: sqlite3.Connection) -> Deleted | None:
+    """What was deleted last of all that can be brought back; a task that went with its last strategy is a task."""
+    row = reader.execute(_LAST_DELETED).fetchone()
+    return Deleted(**dict(row)) if row else None
 
 
 def delete_strategy(writer: Writer, task: str, name: str) -> None:
@@ -153,10 +188,12 @@ def sweep_deleted(writer: Writer, before: float | None = None) -> None:
             "SELECT DISTINCT task FROM strategies WHERE deleted_at < :before", old
         ).fetchall()  # fmt: skip
         connection.execute(
-            "DELETE FROM strategies WHERE deleted_at < :before"
-            " AND NOT EXISTS (SELECT 1 FROM run_strategies WHERE strategy = strategies.id)", old
+            f"DELETE FROM strategies WHERE deleted_at < :before AND NOT {IS_REFERRED_TO}", old
         )  # fmt: skip
-        connection.execute("DELETE FROM tasks WHERE deleted_at < :before", old)
+        connection.execute(
+            "DELETE FROM tasks WHERE deleted_at < :before"
+            f" AND NOT EXISTS (SELECT 1 FROM strategies WHERE task = tasks.id AND {IS_VALID_SET})", old
+        )  # fmt: skip
         for row in tasks:
             sweep_questions(connection, row[0])
 

@@ -1,4 +1,4 @@
-"""Which file system a folder is on: over a network SQLite's locks and shared memory do not hold."""
+"""Which file system a catalogue is on: over a network SQLite's locks fail, and a read-only one takes no side files."""
 
 from __future__ import annotations
 
@@ -73,6 +73,27 @@ def refuse_network(path: Path, mounts: str | None = None) -> bool:
         "Keep the catalogue on a local disk: --catalogue /local/disk/catalogue.db (or SAP_TUI_CATALOGUE). At your own"
         " risk, on one machine at a time: sap-tui settings allow_network_fs true",
     )
+
+
+def on_read_only_disk(path: Path) -> bool:
+    """Whether a file is there on a disk that nobody can write to."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def reading_uri(path: Path) -> str:
+    """The address to open a database at for reading only.
+
+    Without the two side files of its write-ahead log, which cannot be made on a read-only disk, SQLite reads it only as
+    a file that nobody changes. With commits waiting in the log that would leave them out.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    log = Path(f"{path}-wal")
+    has_both = log.exists() and Path(f"{path}-shm").exists()
+    is_whole = not log.exists() or log.stat().st_size == 0
+    return f"{uri}&immutable=1" if on_read_only_disk(path) and is_whole and not has_both else uri
 
 
 def probe(folder: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from core.domain import digest
 from core.errors import InputError, SapError, UsageError
 from core.ingest.fields import FieldMap
 from core.ingest.files import open_file
-from core.ingest.source import OnProgress, detect
+from core.ingest.source import OnProgress, Source, detect
 from core.store import alignment, strategies
 from core.store.alignment import Place
 from core.store.db import Writer
-from core.store.staging import BadLines, stage, staging
+from core.store.staging import BadLines, described, named_lines, refuse, stage, staging
 from core.text import visible
 
 EMPTY_RESPONSE = digest("response", "")
@@ -37,11 +38,15 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did. `skipped` counts the lines left out, `skipped_lines` names the first 100 of them."""
+    """What an import did. `skipped` counts the lines left out, `skipped_lines` names some, 100 of all its files.
+
+    `fields` are the names of all fields in the file's first row.
+    """
 
     task: str
     strategy: str
     detected: str
+    fields: tuple[str, ...]
     responses: int
     new_questions: int
     replaced: bool
@@ -56,7 +61,7 @@ class _Staged:
 
     file: int
     request: ImportRequest
-    detected: str
+    source: Source
     source_digest: bytes
     notes: Counter[str]
     bad: BadLines
@@ -102,26 +107,56 @@ def import_files(
 ) -> list[ImportReport]:
     """Import files as strategies of one task, all of them or none.
 
-    The files are read before the catalogue is locked. Raises UsageError, NotFoundError or InputError, and SapError when
-    a strategy has responses already and `replace` is not set; then, and after any exception, nothing is kept.
+    The files are read before the catalogue is locked. Raises UsageError, NotFoundError or InputError, which names the
+    bad lines of all the files, and SapError when a strategy has responses already and `replace` is not set; then, and
+    after any exception, nothing is kept.
     """
     _check_names(task, requests)
     _check_replaceable(writer.connection, task, requests, replace)
     with staging(writer.connection):
         staged = [
-            _read(writer.connection, file, request, field_map, skip_bad, on_progress)
-            for file, request in enumerate(requests)
+            _read(writer.connection, file, request, field_map, on_progress) for file, request in enumerate(requests)
         ]
         with writer.transaction() as connection:
-            _check_replaceable(connection, task, requests, replace)
-            task_id = strategies.find_or_add_task(connection, task)
-            targets = [_make_room(connection, task_id, request) for request in requests]
-            if any(target.replaced for target in targets):
-                strategies.sweep_questions(connection, task_id)
-            return [
-                _publish(connection, task, Place(one.file, task_id), one, target, skip_bad)
-                for one, target in zip(staged, targets, strict=True)
-            ]
+            aligned = _align_all(connection, task, staged, replace)
+            if not skip_bad:
+                refuse([one.bad for one in staged], MEND_OR_SKIP)
+            for each in aligned:
+                _store(connection, each)
+            return _reports(task, aligned)
+
+
+def rehearse_files(
+    writer: Writer,
+    requests: Sequence[ImportRequest],
+    *,
+    task: str,
+    field_map: FieldMap | None = None,
+    replace: bool = False,
+    on_progress: OnProgress | None = None,
+) -> list[ImportReport | SapError]:
+    """What import_files would do without the bad lines, and why it cannot read a file; nothing is kept.
+
+    Raises what import_files raises for names and strategies.
+    """
+    _check_names(task, requests)
+    _check_replaceable(writer.connection, task, requests, replace)
+    with staging(writer.connection):
+        found = [
+            _read_or_why(writer.connection, file, request, field_map, on_progress)
+            for file, request in enumerate(requests)
+        ]
+        staged = [one for one in found if isinstance(one, _Staged)]
+        aligned: list[_Aligned] = []
+        with suppress(_Undone), writer.transaction() as connection:
+            aligned = _align_all(connection, task, staged, replace)
+            raise _Undone
+    reports = iter(_reports(task, aligned))
+    return [one if isinstance(one, SapError) else next(reports) for one in found]
+
+
+class _Undone(Exception):
+    """Ends a transaction of which nothing is to stay."""
 
 
 def _check_names(task: str, requests: Sequence[ImportRequest]) -> None:
@@ -161,17 +196,27 @@ def _read(
     file: int,
     request: ImportRequest,
     field_map: FieldMap | None,
-    skip_bad: bool,
     on_progress: OnProgress | None,
 ) -> _Staged:
     source = detect(request.path, field_map)
     bad = BadLines(request.path)
     notes = stage(connection, file, source, bad, on_progress)
-    if not skip_bad:
-        bad.refuse(MEND_OR_SKIP)
     with open_file(request.path) as stream:
         source_digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
-    return _Staged(file, request, source.description, source_digest, notes, bad)
+    return _Staged(file, request, source, source_digest, notes, bad)
+
+
+def _read_or_why(
+    connection: sqlite3.Connection,
+    file: int,
+    request: ImportRequest,
+    field_map: FieldMap | None,
+    on_progress: OnProgress | None,
+) -> _Staged | SapError:
+    try:
+        return _read(connection, file, request, field_map, on_progress)
+    except SapError as error:
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,48 +244,79 @@ def _make_room(connection: sqlite3.Connection, task_id: int, request: ImportRequ
     return _Target(row["id"], False)
 
 
-def _publish(
-    connection: sqlite3.Connection, task: str, place: Place, staged: _Staged, target: _Target, skip_bad: bool
-) -> ImportReport:
-    request, bad = staged.request, staged.bad
-    alignment.find_questions(connection, place, bad)
-    if not skip_bad:
-        bad.refuse(MEND_OR_SKIP)
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    """A file whose questions are all in the task, and what is known of it then; its responses are not stored yet."""
+
+    staged: _Staged
+    target: _Target
+    detected: str
+    responses: int
+    new_questions: int
+    warnings: tuple[str, ...]
+
+
+def _align_all(connection: sqlite3.Connection, task: str, staged: Sequence[_Staged], replace: bool) -> list[_Aligned]:
+    requests = [one.request for one in staged]
+    _check_replaceable(connection, task, requests, replace)
+    task_id = strategies.find_or_add_task(connection, task)
+    targets = [_make_room(connection, task_id, request) for request in requests]
+    if any(target.replaced for target in targets):
+        strategies.sweep_questions(connection, task_id)
+    return [
+        _align(connection, Place(one.file, task_id), one, target) for one, target in zip(staged, targets, strict=True)
+    ]
+
+
+def _align(connection: sqlite3.Connection, place: Place, staged: _Staged, target: _Target) -> _Aligned:
+    alignment.find_questions(connection, place, staged.bad)
     other_ids = alignment.count_under_other_ids(connection, place)
     alignment.adopt_ids(connection, place)
     new_questions = alignment.add_questions(connection, place)
     other_answers = alignment.settle_answers(connection, place)
-    responses = alignment.add_responses(connection, place, target.strategy)
-    if not responses:
-        raise InputError(f"{visible(request.path.name)} holds no usable record.", f"The first: {bad.messages[0]}")
-    _describe(connection, staged, target, responses)
-    return ImportReport(
-        task=task,
-        strategy=request.strategy,
-        detected=staged.detected,
-        responses=responses,
-        new_questions=new_questions,
-        replaced=target.replaced,
-        skipped=bad.count,
-        skipped_lines=tuple(bad.messages),
-        warnings=(
-            *_warnings(connection, place, responses, new_questions, other_ids, other_answers),
-            *(f"{note}: {count:,}." for note, count in staged.notes.items()),
-        ),
+    (responses,) = connection.execute("SELECT count(*) FROM temp.staged WHERE file = ?", (place.file,)).fetchone()
+    warnings = (
+        *_warnings(connection, place, responses, new_questions, other_ids, other_answers),
+        *(f"{note}: {count:,}." for note, count in staged.notes.items()),
     )
+    detected = described(connection, place.file, staged.source)
+    return _Aligned(staged, target, detected, responses, new_questions, warnings)
 
 
-def _describe(connection: sqlite3.Connection, staged: _Staged, target: _Target, responses: int) -> None:
+def _store(connection: sqlite3.Connection, aligned: _Aligned) -> None:
+    staged, strategy = aligned.staged, aligned.target.strategy
+    if not alignment.add_responses(connection, staged.file, strategy):
+        name = visible(staged.request.path.name)
+        raise InputError(f"{name} holds no usable record.", f"The first: {staged.bad.messages[0]}.")
     strategies.update_strategy(
         connection,
-        target.strategy,
+        strategy,
         {
             "source": visible(str(staged.request.path.absolute())),
             "source_digest": staged.source_digest,
-            "responses": responses,
+            "responses": aligned.responses,
             "skipped_lines": staged.bad.count,
         },
     )
+
+
+def _reports(task: str, aligned: Sequence[_Aligned]) -> list[ImportReport]:
+    named = named_lines([each.staged.bad for each in aligned])
+    return [
+        ImportReport(
+            task=task,
+            strategy=each.staged.request.strategy,
+            detected=each.detected,
+            fields=each.staged.source.names,
+            responses=each.responses,
+            new_questions=each.new_questions,
+            replaced=each.target.replaced,
+            skipped=each.staged.bad.count,
+            skipped_lines=lines,
+            warnings=each.warnings,
+        )
+        for each, lines in zip(aligned, named, strict=True)
+    ]
 
 
 def _warnings(

@@ -6,12 +6,13 @@ import difflib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.domain import Task
-from core.errors import InputError, UsageError
+from core.errors import InputError, NotFoundError, UsageError
+from core.spreadsheet import known_text
 from core.store.catalogue import strategies, task_by_name
 from core.store.db import Writer
 from core.text import visible
@@ -70,29 +71,16 @@ def preview_outcomes(reader: sqlite3.Connection, path: Path, *, task: str, model
 
     Raises NotFoundError, UsageError or InputError where no line of the file can be taken.
     """
-    from core.ingest.score_tables import OutcomeRow, outcome_rows
-
-    found = task_by_name(reader, task)
-    read = list(outcome_rows(path, columns=("strategy", "accuracy")))
-    rows = [row for row in read if isinstance(row, OutcomeRow)]
-    chosen = _chosen(path, rows, found, model) if rows else []
-    keys = {strategy.name: strategy.id for strategy in strategies(reader, found.name)}
-    unknown = {row.line for row in chosen if row.strategy not in keys}
-    problems = [
-        str(_unknown(path, found, each, keys) if isinstance(each, OutcomeRow) else each)
-        for each in read
-        if isinstance(each, InputError) or each.line in unknown
-    ]
+    found = _look_at(reader, path, _read(path), task, model)
     accuracies: dict[tuple[str, str], list[float]] = {}
     replaced = 0
-    for row in chosen:
-        if row.strategy in keys:
-            under = row.target_model or str(model)
-            accuracies.setdefault((under, row.strategy), []).append(row.accuracy)
-            values = (found.id, under, keys[row.strategy], row.seed)
-            replaced += reader.execute(f"SELECT count(*) FROM outcomes WHERE {_SAME}", values).fetchone()[0]
+    for row in found.rows:
+        under = row.target_model or str(model)
+        accuracies.setdefault((under, row.strategy), []).append(row.accuracy)
+        values = (found.task, under, found.keys[row.strategy], row.seed)
+        replaced += reader.execute(f"SELECT count(*) FROM outcomes WHERE {_SAME}", values).fetchone()[0]
     kept = tuple((under, name, tuple(values)) for (under, name), values in accuracies.items())
-    return OutcomesPreview(kept, replaced, len(rows) - len(chosen), tuple(problems))
+    return OutcomesPreview(kept, replaced, found.other_rows, tuple(str(problem) for problem in found.problems))
 
 
 def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None = None) -> OutcomesReport:
@@ -101,19 +89,35 @@ def import_outcomes(writer: Writer, path: Path, *, task: str, model: str | None 
     Columns target_model and task choose rows: those of this task, and of the `model`, or without one of every model.
     Raises NotFoundError, UsageError or InputError; then nothing is kept.
     """
-    # The app counts outcomes and starts without what reads files.
-    from core.ingest.score_tables import read_outcomes
+    read = _read(path)
+    with writer.transaction() as connection:
+        found = _look_at(connection, path, read, task, model)
+        _refuse(path, found.problems)
+        replaced = sum(
+            _store(connection, found.task, row.target_model or str(model), found.keys[row.strategy], row, path)
+            for row in found.rows
+        )
+    models = tuple(dict.fromkeys(row.target_model or str(model) for row in found.rows))
+    of = len({row.strategy for row in found.rows})
+    return OutcomesReport(len(found.rows), replaced, models, of, found.other_rows)
 
-    rows = read_outcomes(path, columns=("strategy", "accuracy"))
+
+def delete_outcomes(writer: Writer, task: str, model: str, strategy: str | None = None) -> int:
+    """Take out a task's outcomes under a target model, of all its strategies or of one; how many they were.
+
+    Raises NotFoundError where there are none.
+    """
     with writer.transaction() as connection:
         found = task_by_name(connection, task)
-        chosen = _chosen(path, rows, found, model)
-        keys = _strategy_keys(connection, path, found, chosen)
-        replaced = 0
-        for row in chosen:
-            replaced += _store(connection, found.id, row.target_model or str(model), keys[row.strategy], row, path)
-    models = tuple(dict.fromkeys(row.target_model or str(model) for row in chosen))
-    return OutcomesReport(len(chosen), replaced, models, len({row.strategy for row in chosen}), len(rows) - len(chosen))
+        known = {each.name: each.id for each in strategies(connection, found.name)}
+        wanted = [known[name] for name in known if strategy in (None, name)]
+        marks = ",".join("?" * len(wanted))
+        deleted = connection.execute(
+            f"DELETE FROM outcomes WHERE task = ? AND model = ? AND strategy IN ({marks})", (found.id, model, *wanted)
+        ).rowcount
+        if not deleted:
+            raise _nothing_to_delete(connection, task, model, strategy)
+    return deleted
 
 
 def outcomes(reader: sqlite3.Connection, task: str | None = None, model: str | None = None) -> list[StoredOutcome]:
@@ -144,6 +148,63 @@ def outcome_counts(reader: sqlite3.Connection) -> dict[tuple[str, str], OutcomeC
     return {(row[0], row[1]): OutcomeCount(row[2], row[3]) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a file has of a task: the rows that can be kept, what is wrong with others, and the row numbers."""
+
+    task: int
+    keys: Mapping[str, int]
+    rows: tuple[OutcomeRow, ...]
+    problems: tuple[InputError, ...]
+    other_rows: int
+
+
+def _read(path: Path) -> list[OutcomeRow | InputError]:
+    # The app counts outcomes and starts without what reads files.
+    from core.ingest.score_tables import outcome_rows
+
+    return list(outcome_rows(path, columns=("strategy", "accuracy")))
+
+
+def _look_at(
+    connection: sqlite3.Connection, path: Path, lines: Sequence[OutcomeRow | InputError], task: str, model: str | None
+) -> _Looked:
+    found = task_by_name(connection, task)
+    keys = {strategy.name: strategy.id for strategy in strategies(connection, found.name)}
+    read = [line if isinstance(line, InputError) else _unguarded(line, found, keys) for line in lines]
+    rows = [row for row in read if not isinstance(row, InputError)]
+    chosen = _chosen(path, rows, found, model) if rows else []
+    unknown = {row.line for row in chosen if row.strategy not in keys}
+    problems = tuple(
+        each if isinstance(each, InputError) else _unknown(path, found, each, keys)
+        for each in read
+        if isinstance(each, InputError) or each.line in unknown
+    )
+    kept = tuple(row for row in chosen if row.strategy in keys)
+    return _Looked(found.id, keys, kept, problems, len(rows) - len(chosen))
+
+
+def _unguarded(row: OutcomeRow, task: Task, keys: Mapping[str, int]) -> OutcomeRow:
+    """The row with the names that the catalogue has, where a file for spreadsheets guards them."""
+    of = row.task and known_text(row.task, (task.name,))
+    return replace(row, task=of, strategy=known_text(row.strategy, keys))
+
+
+def _refuse(path: Path, problems: Sequence[InputError]) -> None:
+    """Raises the only problem, or InputError with the first 100 as its details."""
+    from core.store.staging import MAX_MESSAGES
+
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        what = "all" if len(problems) <= MAX_MESSAGES else f"{MAX_MESSAGES} of them"
+        raise InputError(
+            f"Bad lines: {visible(path.name)} {len(problems):,}; {what} named above.",
+            "Nothing was kept. Mend it.",
+            [str(problem) for problem in problems[:MAX_MESSAGES]],
+        )
+
+
 def _chosen(path: Path, rows: Sequence[OutcomeRow], task: Task, model: str | None) -> list[OutcomeRow]:
     """The rows of this task and model. Raises UsageError without any model, InputError where there is no such row."""
     if model is None and any(row.target_model is None for row in rows):
@@ -153,16 +214,6 @@ def _chosen(path: Path, rows: Sequence[OutcomeRow], task: Task, model: str | Non
     if not chosen:
         raise _nothing_chosen(path, rows, task.name, model)
     return chosen
-
-
-def _strategy_keys(
-    connection: sqlite3.Connection, path: Path, task: Task, rows: Sequence[OutcomeRow]
-) -> dict[str, int]:
-    keys = {strategy.name: strategy.id for strategy in strategies(connection, task.name)}
-    for row in rows:
-        if row.strategy not in keys:
-            raise _unknown(path, task, row, keys)
-    return keys
 
 
 def _unknown(path: Path, task: Task, row: OutcomeRow, keys: Mapping[str, int]) -> InputError:
@@ -193,4 +244,13 @@ def _nothing_chosen(path: Path, rows: Sequence[OutcomeRow], task: str, model: st
     return InputError(
         f"{visible(path.name)} has no outcome of {visible(wanted)}.",
         f"It has: {visible(', '.join(list(held)[:4]))}{', …' if len(held) > 4 else ''}.",
+    )
+
+
+def _nothing_to_delete(connection: sqlite3.Connection, task: str, model: str, strategy: str | None) -> NotFoundError:
+    held = dict.fromkeys(f"{each.strategy} under {each.model}" for each in outcomes(connection, task))
+    of = f"{strategy} under {model}" if strategy else model
+    return NotFoundError(
+        f"The task {visible(task)!r} has no outcome of {visible(of)}.",
+        f"It has: {visible(', '.join(list(held)[:4]))}{', …' if len(held) > 4 else ''}." if held else "It has none.",
     )

@@ -13,7 +13,7 @@ from core.ingest.source import OnProgress, detect
 from core.store.alignment import Place, find_questions
 from core.store.catalogue import task_by_name
 from core.store.db import Writer
-from core.store.staging import BadLines, stage, staging
+from core.store.staging import BadLines, described, refuse, stage, staging
 from core.text import visible
 
 IsCorrect = Callable[[str, str], bool | None]
@@ -59,22 +59,23 @@ def import_predictions(
     with staging(writer.connection):
         bad = BadLines(path)
         stage(writer.connection, place.file, source, bad, on_progress)
-        bad.refuse("Mend it.")
+        detected = described(writer.connection, place.file, source)
+        find_questions(writer.connection, place, bad)
+        refuse([bad], "Mend it.")
         wrong, not_checkable = 0, 0
         if check and is_correct:
             # Judging takes time, so it is done before the catalogue is locked.
-            find_questions(writer.connection, place, bad)
             wrong, not_checkable = _drop_wrong(writer.connection, is_correct)
         with writer.transaction() as connection:
             find_questions(connection, place, bad)
-            bad.refuse("Mend it.")
+            refuse([bad], "Mend it.")
             replaced = _remove(connection, place.task, weights_digest)
             stored, unknown = _store(connection, place, weights_digest, visible(str(path.absolute())))
             if not stored:
                 raise InputError(
                     f"No prediction in {visible(path.name)} has the right answer.", "Import it without --check."
                 )
-    return PredictionsReport(task, source.description, stored, unknown, wrong, not_checkable, replaced)
+    return PredictionsReport(task, detected, stored, unknown, wrong, not_checkable, replaced)
 
 
 def _drop_wrong(connection: sqlite3.Connection, is_correct: IsCorrect) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from core.domain import Event, Run
 from core.stats.look_sizes import look_sizes
+from core.store.catalogue import valid_strategy
 from core.store.runs import events
 from core.store.speeds import Speed, speeds, units_per_second
 
@@ -57,6 +58,22 @@ def run_details(reader: sqlite3.Connection, run: Run) -> RunDetails:
         out=dict(out.fetchall()),
         next_look=_next_look(reader, run),
     )
+
+
+def earlier_responses(reader: sqlite3.Connection, run: Run) -> list[str]:
+    """A line for every strategy of a run that was replaced or deleted since, its valid set among them."""
+    rows = reader.execute(
+        "SELECT name, EXISTS (SELECT 1 FROM run_strategies WHERE run = :run AND strategy = id) AS is_compared,"
+        " EXISTS (SELECT 1 FROM strategies AS later WHERE later.task = strategies.task"
+        " AND later.name = strategies.name AND later.deleted_at IS NULL) AS is_replaced"
+        " FROM strategies WHERE deleted_at IS NOT NULL AND (id = :valid OR is_compared) ORDER BY name",
+        {"run": run.id, "valid": valid_strategy(reader, run.request)},
+    )
+    return [
+        f"{'The strategy' if row['is_compared'] else 'The valid set'} '{row['name']}' was"
+        f" {'replaced' if row['is_replaced'] else 'deleted'} since; run {run.id} has its earlier responses."
+        for row in rows
+    ]
 
 
 def _next_look(reader: sqlite3.Connection, run: Run) -> NextLook | None:

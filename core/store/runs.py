@@ -7,7 +7,8 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core import clock
@@ -17,9 +18,16 @@ from core.errors import NotFoundError, SapError, UsageError
 STALLED_SECONDS = 60.0
 STALLED_CHUNKS = 10
 FIRST_CHUNK_SECONDS = 900.0
+# Reading large weights from a slow disk gives no sign of life between its steps.
+LOADING_PHASES = ("loading", "rewarding")
+LOADING_FACTOR = 4
 INTERRUPTED = "interrupted"
+OWNER_GONE = "its process is gone"
 DISK_FULL = "disk full"
 FULL_BYTES = 1 << 20
+
+IsGone = Callable[[Identity], bool]
+"""Whether the very process is known to live no more."""
 
 _SELECT = """
 SELECT runs.*, tasks.name AS task_name, targets.name AS model_name, specs.weights_digest AS weights,
@@ -34,18 +42,18 @@ JOIN specs ON specs.id = runs.spec
 """
 
 
-def runs(reader: sqlite3.Connection, *, limit: int = 200) -> list[Run]:
-    """The newest runs, newest first."""
-    rows = reader.execute(f"{_SELECT} ORDER BY runs.id DESC LIMIT ?", (limit,))
-    return [_run(row) for row in rows]
+def runs(reader: sqlite3.Connection, *, limit: int = 200, is_gone: IsGone | None = None) -> list[Run]:
+    """The newest runs, newest first. With `is_gone` those whose process is gone are shown as interrupted."""
+    rows = reader.execute(f"{_SELECT} ORDER BY runs.id DESC LIMIT ?", (limit,)).fetchall()
+    return [_seen(reader, _run(row), is_gone) for row in rows]
 
 
-def run_by_id(reader: sqlite3.Connection, number: int) -> Run:
-    """Raises NotFoundError when there is no run of that number."""
+def run_by_id(reader: sqlite3.Connection, number: int, is_gone: IsGone | None = None) -> Run:
+    """Raises NotFoundError when there is no run of that number. With `is_gone` as `runs`."""
     row = reader.execute(f"{_SELECT} WHERE runs.id = ?", (number,)).fetchone()
     if row is None:
         raise NotFoundError(f"There is no run {number}.", "See them with: sap-tui runs")
-    return _run(row)
+    return _seen(reader, _run(row), is_gone)
 
 
 def last_run(reader: sqlite3.Connection) -> Run:
@@ -54,6 +62,12 @@ def last_run(reader: sqlite3.Connection) -> Run:
     if row is None:
         raise NotFoundError("There is no run yet.", "Start one: sap-tui score --task NAME --model MODEL")
     return _run(row)
+
+
+def fullest_run(found: Iterable[Run], strategies: Collection[str]) -> Run | None:
+    """The finished run that scored the most of these strategies, of equals the newest; None where none finished."""
+    done = [run for run in found if run.state is RunState.DONE]
+    return max(done, key=lambda run: (len(set(run.strategies).intersection(strategies)), run.id), default=None)
 
 
 def unfinished_runs(reader: sqlite3.Connection) -> list[Run]:
@@ -253,6 +267,16 @@ def _request(text: str) -> RunRequest:
     return RunRequest.from_json(text)
 
 
+def _seen(reader: sqlite3.Connection, run: Run, is_gone: IsGone | None) -> Run:
+    if run.state is not RunState.RUNNING or run.owner is None or is_gone is None or not is_gone(run.owner):
+        return run
+    # It may have ended as it should between the reading of its row and the look at its process.
+    again = run_by_id(reader, run.id)
+    if again.state is not RunState.RUNNING or again.fence != run.fence:
+        return again
+    return replace(again, shown=INTERRUPTED, why=again.why or OWNER_GONE, phase="")
+
+
 def _shown(row: sqlite3.Row, state: RunState) -> str:
     """The derived word: paused, interrupted, waiting and stalled are states of nothing stored."""
     if state is RunState.QUEUED and row["want"] == "pause":
@@ -265,7 +289,7 @@ def _shown(row: sqlite3.Row, state: RunState) -> str:
         return "pausing" if row["want"] == "pause" else "cancelling"
     if row["why"].startswith(DISK_FULL):
         return "waiting"
-    if row["phase"] == "scoring" and (clock.age(row["boot"], row["beat_at"]) or 0) > _patience_seconds(row):
+    if (clock.age(row["boot"], row["beat_at"]) or 0) > _patience_seconds(row):
         return "waiting" if _disk_is_full(row) else "stalled"
     return str(state)
 
@@ -279,7 +303,9 @@ def _disk_is_full(row: sqlite3.Row) -> bool:
 
 
 def _patience_seconds(row: sqlite3.Row) -> float:
-    """Ten times what the largest chunk takes at the run's speed, and a minute at least."""
-    if row["tokens_per_second"] <= 0:
+    """Ten times what the largest chunk takes at the run's speed, and a minute at least; longer while none is known."""
+    if row["phase"] in LOADING_PHASES:
+        return LOADING_FACTOR * FIRST_CHUNK_SECONDS
+    if row["phase"] != "scoring" or row["tokens_per_second"] <= 0:
         return FIRST_CHUNK_SECONDS
     return max(STALLED_SECONDS, STALLED_CHUNKS * (row["largest_chunk"] or 0) / float(row["tokens_per_second"]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import SapError
 from core.store.db import Writer, prepare
+from core.store.file_systems import reading_uri
 from core.text import visible
 
 _LARGEST_ROWID = 2**62
@@ -46,8 +47,7 @@ def salvage(damaged: Path, target: Path) -> Salvaged:
     if target.exists():
         raise SapError(f"{visible(str(target))} is there already.", "Name a file that is not there yet.")
     prepare(target)
-    uri = f"{damaged.absolute().as_uri()}?mode=ro"
-    with Writer(target) as writer, closing(sqlite3.connect(uri, uri=True)) as source:
+    with Writer(target) as writer, closing(sqlite3.connect(reading_uri(damaged), uri=True)) as source:
         # Rows of tables whose neighbours' definitions are damaged can still be read.
         source.execute("PRAGMA writable_schema=ON")
         connection = writer.connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from core.domain import canonical_turns, digest
 from core.errors import InputError
 from core.ingest.records import BadLine, Record, bad_line, quoted
 from core.ingest.source import OnProgress, Source
+from core.text import visible
 
 MAX_MESSAGES = 100
 
@@ -47,11 +48,28 @@ class BadLines:
         if len(self.messages) < MAX_MESSAGES:
             self.messages.append(line.message(self.path))
 
-    def refuse(self, hint: str) -> None:
-        """Raises InputError for the first line, if there is any."""
-        if self.count:
-            more = f"Bad lines in all: {self.count:,}. " if self.count > 1 else ""
-            raise InputError(f"{self.messages[0]}.", f"{more}Nothing was kept. {hint}")
+
+def named_lines(files: Sequence[BadLines]) -> list[tuple[str, ...]]:
+    """The bad lines of every file that are to be named: 100 of all files, of each as many where there are more."""
+    named: list[tuple[str, ...]] = [()] * len(files)
+    room = MAX_MESSAGES
+    for done, place in enumerate(sorted(range(len(files)), key=lambda place: files[place].count)):
+        named[place] = tuple(files[place].messages[: room // (len(files) - done)])
+        room -= len(named[place])
+    return named
+
+
+def refuse(files: Sequence[BadLines], hint: str) -> None:
+    """Raises InputError where a file has bad lines; where there are several, they are its details."""
+    bad = [each for each in files if each.count]
+    total = sum(each.count for each in bad)
+    named = [line for lines in named_lines(bad) for line in lines]
+    if total == 1:
+        raise InputError(f"{named[0]}.", f"Nothing was kept. {hint}")
+    if total:
+        counts = ", ".join(f"{visible(each.path.name)} {each.count:,}" for each in bad)
+        what = "all named above" if len(named) == total else f"{len(named)} of them named above"
+        raise InputError(f"Bad lines: {counts}; {what}.", f"Nothing was kept. {hint}", named)
 
 
 @contextmanager
@@ -108,3 +126,11 @@ def _repetition(connection: sqlite3.Connection, file: int, record: Record) -> st
     ).fetchone()
     what = "the same question" if record.id is None else f"the id {quoted(record.id)}"
     return f"{what} stands in line {line} already"
+
+
+def described(connection: sqlite3.Connection, file: int, source: Source) -> str:
+    """What the source was found to be, by what is staged of it."""
+    records, answers = connection.execute(
+        "SELECT count(*), count(answer) FROM temp.staged WHERE file = ?", (file,)
+    ).fetchone()
+    return source.described(records, answers)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sqlite_utils.db import Table
 
 MAX_NAME_LENGTH = 120
+IS_VALID_SET = "EXISTS (SELECT 1 FROM runs WHERE json_extract(request, '$.valid_strategy') = strategies.id)"
+"""SQL: whether the trusted pairs of a run are those of this row of `strategies`."""
+IS_REFERRED_TO = f"(EXISTS (SELECT 1 FROM run_strategies WHERE strategy = strategies.id) OR {IS_VALID_SET})"
+"""SQL: whether a run refers to this row of `strategies`, which then has to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def edit_strategy(
 
 def retire_strategy(connection: sqlite3.Connection, strategy: int) -> bool:
     """Delete a strategy's row, or only mark it as deleted where runs refer to it; whether it was only marked."""
-    if connection.execute("SELECT 1 FROM run_strategies WHERE strategy = ?", (strategy,)).fetchone():
+    if connection.execute(f"SELECT 1 FROM strategies WHERE id = ? AND {IS_REFERRED_TO}", (strategy,)).fetchone():
         update_strategy(connection, strategy, {"deleted_at": time.time()})
         return True
     connection.execute("DELETE FROM strategies WHERE id = ?", (strategy,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -14,12 +15,24 @@ from pathlib import Path
 
 from core.errors import SapError
 from core.private_files import open_private
-from core.store.backups import Backup, UnsoundError, copy_database, is_due, make_backup, sync_folder, unfinished_copy
+from core.store.backups import (
+    Backup,
+    UnsoundError,
+    copy_database,
+    is_due,
+    make_backup,
+    sweep_copies,
+    sync_folder,
+    unfinished_copy,
+)
 from core.store.damage import damage, forget_damage, mark_damaged
+from core.store.file_systems import reading_uri
 from core.store.in_use import alone, refuse_in_use
 from core.text import visible
 
 SECONDS_BETWEEN_LOOKS = 600.0
+# Of every version.
+_TABLES = frozenset(("tasks", "questions", "strategies", "responses"))
 
 
 def daily_backup(catalogue: Path) -> str:
@@ -63,23 +76,40 @@ def daily_backups(catalogue: Path) -> Iterator[None]:
 def restore(catalogue: Path, backup: Backup) -> Path | None:
     """Put a backup in the catalogue's place; what was there, with its log, is kept and its new path returned.
 
-    At every moment there is a catalogue. Raises SapError when the backup is damaged or the catalogue is in use.
+    At every moment there is a catalogue. Raises SapError when the backup is damaged or no catalogue, or when the
+    catalogue is in use.
     """
     with alone(catalogue) as is_alone:
         refuse_in_use(catalogue, "replaced")
         if not is_alone:
             raise SapError(f"Another process works with {visible(str(catalogue))}.", "Close it, then try again.")
+        sweep_copies(catalogue.parent, catalogue.name)
         try:
             with _lock(catalogue), unfinished_copy(catalogue) as copy:
-                with closing(sqlite3.connect(f"{backup.path.absolute().as_uri()}?mode=ro", uri=True)) as source:
+                with closing(sqlite3.connect(reading_uri(backup.path), uri=True)) as source:
                     copy_database(source, copy)
+                _check_is_catalogue(copy)
                 kept = _keep_aside(catalogue)
-        except (UnsoundError, sqlite3.Error) as error:
+        except UnsoundError as error:
+            raise SapError(f"{_cannot_be_restored(backup)}: {error}.", "Choose another one.") from error
+        except (sqlite3.Error, OSError) as error:
             raise SapError(
-                f"The backup {visible(str(backup.path))} cannot be restored: {error}.", "Choose another one."
+                f"{_cannot_be_restored(backup)}: {error}.", "See whether the disk is full or faulty."
             ) from error
         forget_damage(catalogue)
     return kept
+
+
+def _cannot_be_restored(backup: Backup) -> str:
+    return f"The backup {visible(str(backup.path))} cannot be restored"
+
+
+def _check_is_catalogue(copy: Path) -> None:
+    with closing(sqlite3.connect(copy)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not version or not tables >= _TABLES:
+        raise UnsoundError("it is no catalogue")
 
 
 def _keep_aside(catalogue: Path) -> Path | None:
@@ -87,7 +117,12 @@ def _keep_aside(catalogue: Path) -> Path | None:
     if not catalogue.exists():
         return None
     aside = _free_name(catalogue)
-    os.link(catalogue, aside)
+    try:
+        os.link(catalogue, aside)
+    except OSError:
+        # exFAT and NTFS have no second names.
+        with unfinished_copy(aside) as copy:
+            shutil.copyfile(catalogue, copy)
     with suppress(FileNotFoundError):
         os.rename(f"{catalogue}-wal", f"{aside}-wal")
     with suppress(FileNotFoundError):

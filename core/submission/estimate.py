@@ -18,7 +18,7 @@ from core.run_work.predict import own_answers
 from core.run_work.samples import Contexts, Scope, samples_of
 from core.run_work.token_ids import TokenIds
 from core.store.catalogue import question as question_by_id
-from core.store.catalogue import strategy_by_path
+from core.store.catalogue import valid_strategy
 from core.store.generations import imported_pool
 from core.store.runs import known_spec
 from core.submission.submit import Submission
@@ -49,7 +49,7 @@ def estimate(reader: sqlite3.Connection, submission: Submission) -> Estimate:
     """Plan the run without storing anything; loads the tokenizer, not the weights."""
     request, scope = (
         submission.request,
-        Scope(submission.strategies, submission.questions, strategy_by_path(reader, submission.request.valid)),
+        Scope(submission.strategies, submission.questions, valid_strategy(reader, submission.request)),
     )
     spec = known_spec(reader, submission.spec)
     pool, missing = _pool(reader, submission, spec, scope)

@@ -12,6 +12,7 @@ from core.errors import SapError, UsageError
 from core.models import find_target, template_digest
 from core.run_work.samples import Scope, scope_of
 from core.store.catalogue import task_by_name
+from core.store.run_details import earlier_responses
 from core.store.runs import choose_questions, run_by_id, scope_questions, spec_by_id
 from core.store.scores import finished_questions
 from core.submission.submit import Submission
@@ -32,7 +33,7 @@ def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Sub
     found = target.weights_digest, target.adapter_digest, template
     if found != (spec.weights_digest, spec.adapter_digest, spec.chat_template_digest):
         raise SapError(f"The model of run {number} is not the one that it was.", "Start a new run.")
-    scope, scored = scope_of(reader, number), _scored(reader, run)
+    scope, scored = scope_of(reader, number, run.request), _scored(reader, run)
     questions = (*scored, *_further(reader, run, scope, scored, more))
     request = replace(
         run.request,
@@ -40,7 +41,8 @@ def prepare_extension(reader: sqlite3.Connection, number: int, more: int) -> Sub
         answered=run.request.answered or len(scope.questions),
         until_decided=run.request.until_decided and len(scored) == len(scope.questions),
     )
-    return Submission(task_by_name(reader, run.task).id, request, target, spec, scope.strategies, questions)
+    task, notes = task_by_name(reader, run.task).id, tuple(earlier_responses(reader, run))
+    return Submission(task, request, target, spec, scope.strategies, questions, notes)
 
 
 def _scored(reader: sqlite3.Connection, run: Run) -> tuple[int, ...]:

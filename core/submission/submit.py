@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from core.domain import RunRequest, ScoreSpec, Target
 from core.errors import NotFoundError, SapError, UsageError
-from core.gpu import choose_device, gpus
+from core.gpu import choose_device, driver_answers, gpus, is_missing
 from core.metrics.registry import default_metrics
 from core.model_memory import memory_need
-from core.models import find_target, stored_dtype, template_digest
+from core.models import find_target, is_stand_in, stored_dtype, template_digest
 from core.processes.scorers import gpu_with_model
 from core.store.catalogue import strategies as strategies_of
-from core.store.catalogue import task_by_name
+from core.store.catalogue import strategy_by_path, task_by_name
 from core.store.db import Writer
 from core.store.runs import choose_questions, create_run, known_spec, run_by_id
 from core.submission.options import ScoreOptions, check_inputs, check_options
@@ -27,7 +27,7 @@ FIRST_ANSWERED = 32
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A run that could be queued: everything found and checked, nothing stored."""
+    """A run that could be queued: everything found and checked, nothing stored. `notes` are worth knowing before."""
 
     task: int
     request: RunRequest
@@ -35,6 +35,7 @@ class Submission:
     spec: ScoreSpec
     strategies: tuple[int, ...]
     questions: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
 
 def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Submission:
@@ -45,8 +46,12 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
     questions = _questions(reader, options, chosen)
     check_inputs(reader, options)
     target = find_target(options.model, revision=options.revision, adapter=options.adapter, download=options.download)
+    if is_missing(options.device) and not is_stand_in(target.path):
+        raise SapError(f"There is no device {options.device} here, or torch cannot use it.", "See: sap-tui doctor")
     device = _best_device(options, target) if options.device == "auto" else options.device
-    request = _request(options, target, device)
+    request = replace(_request(options, target, device), valid_strategy=strategy_by_path(reader, options.valid))
+    if options.device != "cpu":
+        request = replace(request, gpus=tuple(gpu.uuid for gpu in gpus() if gpu.uuid))
     spec = _spec(request, target)
     small = options.small_model_run
     if small is not None and run_by_id(reader, small).spec == known_spec(reader, spec):
@@ -57,7 +62,7 @@ def prepare_submission(reader: sqlite3.Connection, options: ScoreOptions) -> Sub
 
 
 def queue(writer: Writer, submission: Submission, *, held: bool = False) -> int:
-    """Store the run and return its number; a held one waits for `claim_run(paused_too=True)`.
+    """Store the run and return its number; a held one waits for `claim_run(in_foreground=True)`.
 
     Raises SapError where the disk has no room for its scores.
     """
@@ -122,7 +127,10 @@ def _spec(request: RunRequest, target: Target) -> ScoreSpec:
 
 def _best_device(options: ScoreOptions, target: Target) -> str:
     need = memory_need(target.path, options.quantization, _dtype(options, target, "cuda"), 0, on_gpu=True)
-    return choose_device(gpus(), need)
+    found = gpus()
+    if not driver_answers():
+        raise SapError("The NVIDIA driver does not answer.", "Choose the processor: --device cpu; see: sap-tui doctor")
+    return choose_device(found, need)
 
 
 def _dtype(options: ScoreOptions, target: Target, device: str) -> str:

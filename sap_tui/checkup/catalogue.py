@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sap_tui.checkup.finding import Finding, bad, ok, warn
+
+if TYPE_CHECKING:
+    from core.domain import Run
 
 LEAST_FREE_BYTES = 1 << 30
 OLD_BACKUP_SECONDS = 7 * 86_400.0
@@ -120,8 +124,18 @@ def _backups(path: Path) -> Iterator[Finding]:
 
 def _processes(path: Path) -> Iterator[Finding]:
     from core.processes.launcher import runner_lives
+    from core.store.file_systems import on_read_only_disk
 
-    yield ok("runner", "a runner supervises the queue" if runner_lives(path) else "no runner is needed at the moment")
+    if on_read_only_disk(path):
+        yield ok("runner", "no runner can work on a read-only disk")
+        return
+    if runner_lives(path):
+        yield ok("runner", "a runner supervises the queue")
+    elif left := _left_alone(path):
+        text = f"no runner is at work, and run {left[0].id} is {left[0].shown}"
+        yield warn("runner", text, "start one: sap-tui runs --watch")
+    else:
+        yield ok("runner", "no runner is needed at the moment")
     known = _known_scorers(path)
     for pid, memory in _scorers(path):
         where = f", {memory / 2**20:,.0f} MiB of GPU memory" if memory else ""
@@ -129,6 +143,24 @@ def _processes(path: Path) -> Iterator[Finding]:
             yield ok("scorer", f"process {pid} scores or keeps its model{where}")
         else:
             yield warn("scorer", f"process {pid} scores for no run any more{where}", f"end it: kill {pid}")
+
+
+def _left_alone(path: Path) -> list[Run]:
+    """Runs that should go on and do not without a runner; a foreground run goes on by itself."""
+    import sqlite3
+
+    from core.errors import SapError
+    from core.processes.identity import is_gone
+    from core.store.db import open_reader
+    from core.store.runs import run_by_id, unfinished_runs
+    from sap_tui.commands.watching import goes_on
+
+    try:
+        with closing(open_reader(path)) as reader:
+            found = [run_by_id(reader, run.id, is_gone) for run in unfinished_runs(reader)]
+    except (SapError, sqlite3.Error, ValueError):
+        return []
+    return [run for run in found if goes_on(run) and (run.state == "queued" or run.shown in ("interrupted", "stalled"))]
 
 
 def _known_scorers(path: Path) -> set[int]:

@@ -49,12 +49,14 @@ def _versions() -> Iterator[Finding]:
 
 
 def _gpus() -> Iterator[Finding]:
-    from core.gpu import gpus, torch_cuda_version
+    from core.gpu import driver_answers, gpus, torch_cuda_version
 
     cuda, found = torch_cuda_version(), gpus()
     for gpu in found:
         yield ok("gpu", f"{gpu.device} {gpu.name}, {gpu.free / 2**30:.1f} of {gpu.total / 2**30:.1f} GiB free")
-    if found:
+    if not driver_answers():
+        yield bad("gpu", "the NVIDIA driver does not answer", "restart this machine; until then: --device cpu")
+    elif found:
         yield ok("cuda", f"torch is built for CUDA {cuda}")
     elif cuda is not None:
         yield ok("gpu", f"torch is built for CUDA {cuda}, but no GPU is found: scoring runs on the CPU")

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sap_tui.commands.output import add_output_options, write_out
+from sap_tui.commands.numbers import integer
+from sap_tui.commands.output import add_output_options, settle_output, write_out
 
 if TYPE_CHECKING:
     from core.stats.agreement import Agreement
@@ -21,7 +22,7 @@ Without RUN: the last run."""
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("agree", help="whether the metrics of a run agree", description=DESCRIPTION)
-    parser.add_argument("number", nargs="?", type=int, metavar="RUN", help="the run's number")
+    parser.add_argument("number", nargs="?", type=integer, metavar="RUN", help="the run's number")
     parser.add_argument(
         "--metric", action="append", default=[], metavar="ID", help="repeatable; default: all that can be computed"
     )
@@ -36,6 +37,7 @@ def agree(arguments: argparse.Namespace) -> int:
     from core.run_report import run_agreement
     from core.store.db import open_reader, prepare
 
+    settle_output(arguments)
     if arguments.pairs and arguments.format != "table":
         raise UsageError("--pairs is about the table.", f"Leave it out: {arguments.format} has every pair.")
     prepare(arguments.catalogue)

@@ -70,7 +70,8 @@ def _list(catalogue: Path, *, as_json: bool) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     for each in found:
-        print(f"{each.path.name}  {each.size / 2**20:10,.1f} MiB  {visible(str(each.path))}")
+        made = f"{each.shown_time:>16}  {each.size / 2**20:10,.1f} MiB"
+        print(f"{each.path.name:<25}  {made}  {visible(str(each.path))}")
     if not found:
         print("No backup was made yet.", file=sys.stderr)
     return 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from core.domain import Strategy, Task
+    from core.errors import SapError
     from core.store.importing import ImportReport
 
 IMPORT_DESCRIPTION = """\
@@ -39,6 +41,9 @@ def _add_import(verbs: Any) -> None:
     _add_map(parser)
     parser.add_argument("--skip-bad", action="store_true", help="leave out lines that cannot be read, and count them")
     parser.add_argument("--replace", action="store_true", help="replace the responses of strategies that have some")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what is in every FILE and what is bad; keep nothing"
+    )
     parser.set_defaults(run=import_files)
 
 
@@ -74,9 +79,9 @@ def add_description_options(parser: argparse.ArgumentParser) -> None:
 def import_files(arguments: argparse.Namespace) -> int:
     from core.errors import UsageError
     from core.ingest.fields import parse_field_map
+    from core.store import importing
     from core.store.db import Writer, prepare
     from core.store.importing import ImportRequest
-    from core.store.importing import import_files as import_all
 
     if arguments.strategy and len(arguments.files) > 1:
         raise UsageError("--strategy names one strategy, but there are several files.", "Import them one by one.")
@@ -85,18 +90,18 @@ def import_files(arguments: argparse.Namespace) -> int:
         ImportRequest(file, arguments.strategy or file.stem, arguments.teacher or "", prompt, arguments.note or "")
         for file in arguments.files
     ]
-    field_map = parse_field_map(arguments.map) if arguments.map else None
+    options: dict[str, Any] = {
+        "task": arguments.task,
+        "field_map": parse_field_map(arguments.map) if arguments.map else None,
+        "replace": arguments.replace,
+        "on_progress": _show_progress if sys.stderr.isatty() else None,
+    }
     prepare(arguments.catalogue)
     with Writer(arguments.catalogue) as writer:
-        reports = import_all(
-            writer,
-            requests,
-            task=arguments.task,
-            field_map=field_map,
-            skip_bad=arguments.skip_bad,
-            replace=arguments.replace,
-            on_progress=_show_progress if sys.stderr.isatty() else None,
-        )
+        if arguments.dry_run:
+            found = importing.rehearse_files(writer, requests, **options)
+            return _print_rehearsal(arguments.files, found, arguments.skip_bad)
+        reports = importing.import_files(writer, requests, skip_bad=arguments.skip_bad, **options)
     for file, report in zip(arguments.files, reports, strict=True):
         _print_report(file, report)
     return 0
@@ -207,22 +212,42 @@ def _print_tasks(shown: list[Task], found: list[Strategy]) -> None:
     print_table(("task", "questions", "strategy", "responses", "teacher", "tags"), rows, right=(1, 3))
 
 
-def _print_report(file: Path, report: ImportReport) -> None:
+def _print_report(file: Path, report: ImportReport, bad: str = "skipped", fields: str = "") -> None:
+    """`bad` is what became of the bad lines, `fields` a line about the fields of the file."""
     from core.text import visible
 
     _say(f"{visible(file.name)}: {visible(report.detected)}")
+    if fields:
+        _say(f"  {visible(fields)}")
     for line in report.skipped_lines:
-        _say(f"  skipped {visible(line)}")
+        _say(f"  {bad} {visible(line)}")
     if report.skipped > len(report.skipped_lines):
         _say(f"  and {report.skipped - len(report.skipped_lines):,} more such lines")
     for warning in report.warnings:
         _say(f"  {visible(warning)}")
-    skipped = f", {report.skipped:,} lines skipped" if report.skipped else ""
+    skipped = f", {report.skipped:,} lines {bad}" if report.skipped else ""
     replaced = " in place of earlier ones" if report.replaced else ""
     print(
         f"{visible(report.task)} / {visible(report.strategy)}: {report.responses:,} responses{replaced},"
         f" {report.new_questions:,} new questions{skipped}"
     )
+
+
+def _print_rehearsal(files: Sequence[Path], found: Sequence[ImportReport | SapError], skip_bad: bool) -> int:
+    """1 where the import would be refused."""
+    from core.errors import SapError
+    from core.ingest.source import names_in_words
+
+    refused = False
+    for file, each in zip(files, found, strict=True):
+        if isinstance(each, SapError):
+            refused = True
+            _say(str(each))
+            continue
+        refused |= not each.responses or bool(each.skipped and not skip_bad)
+        _print_report(file, each, "skipped" if skip_bad else "bad", f"fields: {names_in_words(each.fields)}")
+    _say("Nothing was kept, and an import would keep nothing of this." if refused else "Nothing was kept.")
+    return 1 if refused else 0
 
 
 def _show_progress(rows: int, share: float) -> None:

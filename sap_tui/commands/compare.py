@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sap_tui.commands.output import add_output_options, write_out
+from sap_tui.commands.numbers import count, integer
+from sap_tui.commands.output import add_output_options, settle_output, write_out
 
 if TYPE_CHECKING:
     from core.export.comparison import Comparison, QuestionPair
@@ -21,26 +22,25 @@ how far A is ahead with its 95% interval (paired bootstrap) and p value (paired 
 With --question the two responses to one question and the tokens that surprised the target model most."""
 SHOW = """\
 One sample of a run in full: the question, the strategy's response, the gold answer, whether the response's final answer
-is right, and its scores behind each context. QUESTION is the question's id, or #1 for the task's first."""
+is right, and its scores behind each context. QUESTION is the question's id, or its place: 1 for the task's first one
+('#1' where an id is called 1)."""
 
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("compare", help="two strategies question by question", description=COMPARE)
-    parser.add_argument("number", type=int, metavar="RUN", help="the run's number")
+    parser.add_argument("number", type=integer, metavar="RUN", help="the run's number")
     parser.add_argument("a", metavar="A", help="a strategy of the run")
     parser.add_argument("b", metavar="B", help="another one")
     parser.add_argument("--by", metavar="METRIC", help="a metric or imported column; default: the run's first")
-    parser.add_argument(
-        "--limit", type=_count, metavar="N", help=f"questions to list, 0 for all; default: {SHOWN_ROWS}"
-    )
-    parser.add_argument("--question", metavar="QUESTION", help="one question, by its id or place (#1)")
+    parser.add_argument("--limit", type=count, metavar="N", help=f"questions to list, 0 for all; default: {SHOWN_ROWS}")
+    parser.add_argument("--question", metavar="QUESTION", help="one question, by its id or place")
     _add_context(parser)
     add_output_options(parser)
     parser.set_defaults(run=compare)
     parser = verbs.add_parser("show", help="one sample of a run in full", description=SHOW)
-    parser.add_argument("number", type=int, metavar="RUN", help="the run's number")
+    parser.add_argument("number", type=integer, metavar="RUN", help="the run's number")
     parser.add_argument("strategy", metavar="STRATEGY", help="a strategy of the run")
-    parser.add_argument("question", metavar="QUESTION", help="the question, by its id or place (#1)")
+    parser.add_argument("question", metavar="QUESTION", help="the question, by its id or place")
     parser.add_argument("--tokens", action="store_true", help="every token with what the target model made of it")
     _add_context(parser)
     parser.add_argument("--json", action="store_const", const="json", dest="format", default="table", help="print JSON")
@@ -56,19 +56,13 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
-
-
 def compare(arguments: argparse.Namespace) -> int:
     from core.compare import compare_strategies
     from core.errors import UsageError
     from core.export.comparison import comparison_csv, comparison_object
     from core.store.db import open_reader, prepare
 
+    settle_output(arguments)
     prepare(arguments.catalogue)
     if arguments.question is not None:
         if arguments.format == "csv" or arguments.output:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sap_tui.commands.output import add_output_options, write_out
+from sap_tui.commands.numbers import integer
+from sap_tui.commands.output import add_output_options, settle_output, write_out
 
 if TYPE_CHECKING:
     from core.export.convergence import ConvergenceReport
@@ -21,7 +22,7 @@ questions, in the order in which the run scores them. Without RUN: the last run.
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("converge", help="how the scores of a run settle", description=DESCRIPTION)
-    parser.add_argument("number", nargs="?", type=int, metavar="RUN", help="the run's number")
+    parser.add_argument("number", nargs="?", type=integer, metavar="RUN", help="the run's number")
     parser.add_argument("--by", metavar="METRIC", help="the metric or imported column; default: the run's first")
     add_output_options(parser)
     parser.set_defaults(run=converge)
@@ -32,6 +33,7 @@ def converge(arguments: argparse.Namespace) -> int:
     from core.rank.convergence import run_convergence
     from core.store.db import open_reader, prepare
 
+    settle_output(arguments)
     prepare(arguments.catalogue)
     report = run_convergence(open_reader(arguments.catalogue), arguments.number, arguments.by)
     if arguments.format == "table":

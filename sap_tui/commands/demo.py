@@ -74,13 +74,20 @@ def _fresh_catalogue(option: str | None) -> Path:
 
     from core.processes.launcher import runner_lives
     from core.settings import APP
+    from core.text import visible
 
     folder = platformdirs.user_cache_path(APP) / "demo"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in folder.iterdir():
-        if old.is_dir() and not runner_lives(old / "catalogue.db"):
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=folder)) / "catalogue.db"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in folder.iterdir():
+            if old.is_dir() and not runner_lives(old / "catalogue.db"):
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=folder)) / "catalogue.db"
+    except OSError as error:
+        raise SapError(
+            f"The demo's catalogue cannot be made in {visible(str(folder))}: {error.strerror}.",
+            "Name a new file for it: sap-tui --catalogue FILE demo",
+        ) from error
 
 
 def _import_sample(catalogue: Path, sample: Path) -> None:

@@ -26,10 +26,11 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _forget_probes(arguments.catalogue)
     from core.text import visible
     from sap_tui.checkup.catalogue import catalogue
+    from sap_tui.checkup.configuration import configuration
     from sap_tui.checkup.finding import Level
     from sap_tui.checkup.machine import machine
 
-    findings = [*machine(), *catalogue(arguments.catalogue)]
+    findings = [*machine(), *configuration(), *catalogue(arguments.catalogue)]
     if arguments.json:
         rows = [{"level": f.level, "about": f.about, "text": f.text, "remedy": f.remedy} for f in findings]
         print(json.dumps(rows, indent=2))

@@ -10,6 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.numbers import integer
+from sap_tui.commands.output import add_force
+
 if TYPE_CHECKING:
     from core.selection.plan import SelectionPlan
     from core.selection.select import Selection
@@ -36,11 +39,11 @@ def add_parsers(verbs: Any) -> None:
     add("--strategy", action="append", default=[], metavar="NAME", help="with --best-of repeatable; default there: all")
     add("--steps", default="", metavar="STEP,...", help="what to keep, see below; quote the signs < and >")
     add("--best-of", default="", metavar="METRIC", help="per question the response with the best value of this metric")
-    add("--run", type=int, dest="number", metavar="N", help="the run whose scores count; default: the newest finished")
+    add("--run", type=integer, dest="number", metavar="N", help="the run whose scores count; default: newest finished")
     add("--format", choices=("tidy", "alpaca", "sharegpt", "messages"), default="tidy", help="default: tidy")
     add("--output", metavar="FILE", help="FILE.jsonl for one object a line, FILE.json for an array")
     add("--dataset-info", metavar="FILE", help="add the output to this dataset_info.json of LLaMA-Factory")
-    add("--force", action="store_true", help="replace an output that is there already")
+    add_force(parser)
     add("--dry-run", action="store_true", help="say what would be kept, and write nothing")
     add("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=filter_responses)
@@ -79,7 +82,7 @@ def _destination(arguments: argparse.Namespace) -> Destination | None:
         raise UsageError("There is no file to write to.", "Name one with --output, or see what is kept with --dry-run.")
     info = Path(arguments.dataset_info) if arguments.dataset_info else None
     destination = Destination(Path(arguments.output), arguments.format, info, arguments.force)
-    check_destination(destination)
+    check_destination(destination, arguments.catalogue)
     return destination
 
 

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
+
+
+def refuse_at_work(reader: sqlite3.Connection, number: int) -> None:
+    """RunError where another process is at work on the run."""
+    from core.errors import RunError
+    from core.processes.identity import is_alive
+    from core.store.runs import run_by_id
+
+    run = run_by_id(reader, number)
+    if run.state == "running" and run.owner and is_alive(run.owner):
+        raise RunError(f"Process {run.owner.pid} is at work on run {number}.", "Watch it: sap-tui runs --watch")
 
 
 def work_here(catalogue: Path, run: int) -> int:
@@ -13,7 +25,6 @@ def work_here(catalogue: Path, run: int) -> int:
     """
     import signal
 
-    from core.errors import RunError
     from core.jobs.claim import claim_run
     from core.run_work.loading import prepare_environment
     from core.scorer import Scorer
@@ -25,7 +36,7 @@ def work_here(catalogue: Path, run: int) -> int:
 
     prepare_environment()
     with Writer(catalogue) as writer:
-        claim = claim_run(writer, run, paused_too=True)
+        claim = claim_run(writer, run, in_foreground=True)
     if claim is not None:
         scorer = Scorer(catalogue)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -33,9 +44,10 @@ def work_here(catalogue: Path, run: int) -> int:
         with daily_backups(catalogue), shown_while(catalogue, run):
             scorer.work(claim)
         scorer.close()
-    ended = run_by_id(open_reader(catalogue), run)
-    if claim is None and ended.state == "running" and ended.owner:
-        raise RunError(f"Process {ended.owner.pid} is at work on run {run}.", "Watch it: sap-tui runs --watch")
+    reader = open_reader(catalogue)
+    if claim is None:
+        refuse_at_work(reader, run)
+    ended = run_by_id(reader, run)
     if ended.state.ended:
         return 0 if ended.state == "done" else 1
     stopped = f"Run {run} stopped: {ended.why}" if ended.why else "Interrupted"

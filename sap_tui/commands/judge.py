@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sap_tui.commands.output import add_output_options, write_out
+from sap_tui.commands.numbers import integer
+from sap_tui.commands.output import add_output_options, settle_output, write_out
 
 if TYPE_CHECKING:
     from core.judging.directions import Direction
@@ -33,7 +34,9 @@ def add_parsers(verbs: Any) -> None:
         choices=("plain", "sap-paper"),
         help="plain: every strategy with a score and an outcome (default); sap-paper: as that paper's tables",
     )
-    parser.add_argument("--examples", type=int, metavar="K", help="scores with K in-context examples; default: 2")
+    parser.add_argument(
+        "--examples", type=integer, metavar="K", help="with files: scores with K in-context examples; default: 2"
+    )
     parser.add_argument("--planning", action="store_true", help="sap-paper: the planning tasks, not the main ones")
     parser.add_argument(
         "--min-spread",
@@ -42,11 +45,15 @@ def add_parsers(verbs: Any) -> None:
         help="only pairs whose outcomes, as fractions, have a standard deviation above X",
     )
     parser.add_argument(
-        "--direction", action="append", default=[], metavar="ID=DIR", help="METRIC=higher or METRIC=lower is better"
+        "--direction",
+        action="append",
+        default=[],
+        metavar="ID=DIR",
+        help="with files: METRIC=higher or METRIC=lower is better",
     )
     parser.add_argument("--task", metavar="NAME", help="without files: only this task")
     parser.add_argument("--model", metavar="MODEL", help="without files: only this target model")
-    parser.add_argument("--run", dest="number", type=int, metavar="RUN", help="without files: only by this run")
+    parser.add_argument("--run", dest="number", type=integer, metavar="RUN", help="without files: only by this run")
     parser.add_argument(
         "--points", action="store_true", help="as JSON or CSV: every strategy's outcome and scores, and the picks"
     )
@@ -61,6 +68,7 @@ def judge(arguments: argparse.Namespace) -> int:
     from core.text import visible
     from sap_tui.commands.judgement_table import judgement_tables
 
+    settle_output(arguments)
     _refuse(arguments)
     pairs, directions = _of_files(arguments) if arguments.scores or arguments.outcomes else _of_catalogue(arguments)
     judgement = judge(pairs, directions, min_spread=arguments.min_spread)

@@ -73,12 +73,9 @@ def direction_word(judgement: Judgement, metric: str) -> str:
 
 def name_cell(name: str, cells: int = NAME_CELLS) -> str:
     """A name as it may stand in a table: safe, and cut where it is long."""
-    from rich.cells import cell_len, set_cell_size
+    from sap_tui.cells import on_screen, shortened
 
-    from core.text import visible
-
-    shown = visible(name)
-    return shown if cell_len(shown) <= cells else f"{set_cell_size(shown, cells - 1)}…"
+    return shortened(on_screen(name), cells)
 
 
 def _title(judgement: Judgement) -> str:

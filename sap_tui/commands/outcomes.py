@@ -12,7 +12,8 @@ from typing import Any
 DESCRIPTION = """\
 Import what fine-tuning gave: a file with columns strategy and accuracy (0 to 1), and maybe seed. A column target_model
 names the models that the file is about; without it --model does. Earlier outcomes of the same model, strategy and seed
-are replaced. Without FILE: print the outcomes of the catalogue. sap-tui judge judges the metrics by them."""
+are replaced. Without FILE: print the outcomes of the catalogue, or delete some. sap-tui judge judges the metrics by
+them."""
 
 
 def add_parsers(verbs: Any) -> None:
@@ -21,6 +22,8 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument("--task", metavar="NAME", help="the task; needed with FILE")
     parser.add_argument("--model", metavar="MODEL", help="the target model, as its runs name it, or its folder")
     parser.add_argument("--dry-run", action="store_true", help="say what is in FILE and every bad line; keep nothing")
+    parser.add_argument("--delete", action="store_true", help="delete the outcomes of --task under --model")
+    parser.add_argument("--strategy", metavar="NAME", help="with --delete: only those of this strategy")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=outcomes)
 
@@ -28,10 +31,40 @@ def add_parsers(verbs: Any) -> None:
 def outcomes(arguments: argparse.Namespace) -> int:
     from core.store.db import prepare
 
+    _refuse(arguments)
     prepare(arguments.catalogue)
+    if arguments.delete:
+        return _delete(arguments)
     if arguments.file is None:
         return _print_outcomes(arguments)
     return _preview(arguments) if arguments.dry_run else _import(arguments)
+
+
+def _refuse(arguments: argparse.Namespace) -> None:
+    from core.errors import UsageError
+
+    if arguments.delete and (arguments.file or arguments.dry_run):
+        raise UsageError("--delete takes no FILE and no --dry-run.", "Name the outcomes with --task and --model.")
+    if arguments.delete and not (arguments.task and arguments.model):
+        raise UsageError("Which outcomes? --delete needs --task and --model.", "sap-tui outcomes prints them.")
+    if arguments.strategy and not arguments.delete:
+        raise UsageError("--strategy belongs to --delete.", "Leave it out.")
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    from core.store.db import Writer
+    from core.store.outcomes import delete_outcomes
+    from sap_tui.words import counted
+
+    model, strategy = str(model_name(arguments.model)), arguments.strategy
+    with Writer(arguments.catalogue) as writer:
+        deleted = delete_outcomes(writer, arguments.task, model, strategy)
+    if arguments.json:
+        print(json.dumps({"task": arguments.task, "model": model, "strategy": strategy, "deleted": deleted}))
+    _say(
+        f"{arguments.task}: {counted(deleted, 'outcome')} under {model}{f' of {strategy}' if strategy else ''} deleted."
+    )
+    return 0
 
 
 def model_name(text: str | None) -> str | None:
@@ -115,6 +148,15 @@ def _say_what_has_no_run(catalogue: Path, task: str, models: Iterable[str]) -> N
         if name not in scored:
             known = f"; the task has runs of {', '.join(map(visible, sorted(scored)))}" if scored else ""
             _say(f"! No finished run of {visible(task)} under {visible(name)} yet, which sap-tui judge needs{known}.")
+            _say(f"  If the name is wrong: {visible(_delete_command(task, name))}")
+
+
+def _delete_command(task: str, model: str) -> str:
+    import shlex
+
+    from sap_tui.twin import option
+
+    return shlex.join(["sap-tui", "outcomes", "--delete", *option("task", task), *option("model", model)])
 
 
 def _print_outcomes(arguments: argparse.Namespace) -> int:

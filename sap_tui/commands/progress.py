@@ -32,6 +32,7 @@ PHASES = {
 
 def wait_for(catalogue: Path, number: int) -> str:
     """Show progress until the run ends; returns its final state. Keeps a runner alive meanwhile."""
+    from core.processes.identity import is_gone
     from core.processes.launcher import ensure_runner
     from core.store.db import open_reader
     from core.store.runs import run_by_id
@@ -40,7 +41,7 @@ def wait_for(catalogue: Path, number: int) -> str:
     checked = time.monotonic()
     with _display() as show:
         while True:
-            run = run_by_id(reader, number)
+            run = run_by_id(reader, number, is_gone)
             show(run)
             if run.state.ended:
                 return str(run.state)
@@ -71,6 +72,14 @@ def shown_while(catalogue: Path, number: int) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def state_line(run: Run) -> str:
+    """What a run does, or why it does nothing at the moment."""
+    from core.text import visible
+
+    word, why = progress_line(run) if run.shown == "running" else run.shown, visible(run.why)
+    return why if why.startswith(word) else ": ".join(filter(None, [word, why]))
 
 
 def progress_line(run: Run) -> str:
@@ -115,19 +124,19 @@ def _display() -> Iterator[Callable[[Run], None]]:
         task = progress.add_task("run", total=1.0, line="")
 
         def show(run: Run) -> None:
-            progress.update(task, description=f"run {run.id}", completed=run.share_done, line=progress_line(run))
+            progress.update(task, description=f"run {run.id}", completed=run.share_done, line=state_line(run))
 
         yield show
 
 
 def _plain_lines() -> Callable[[Run], None]:
-    """A line at every change of phase and every tenth of the way."""
+    """A line at every change of state or phase and every tenth of the way."""
     last: list[object] = [None]
 
     def show(run: Run) -> None:
-        step = (run.phase, int(10 * run.share_done))
+        step = (run.shown, run.why, run.phase, int(10 * run.share_done))
         if step != last[0] and not run.state.ended:
             last[0] = step
-            print(f"run {run.id}: {progress_line(run)}", file=sys.stderr, flush=True)
+            print(f"run {run.id}: {state_line(run)}", file=sys.stderr, flush=True)
 
     return show

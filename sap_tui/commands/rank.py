@@ -7,6 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.numbers import integer
+from sap_tui.commands.output import add_output_options, settle_output, write_out
 from sap_tui.commands.ranking_table import WIDTH, ranking_table
 
 if TYPE_CHECKING:
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 The strategies of a run, best first, with 95% intervals (paired bootstrap over questions) and a verdict.
-Without RUN: the last run. With --task and --by-model: the newest finished runs under every target model,
-side by side."""
+Without RUN: the last run. With --task and --by-model: the rankings under every target model side by side, each of
+the newest finished run among those that scored the most strategies."""
 
 
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("rank", help="the ranking of a run", description=DESCRIPTION)
-    parser.add_argument("number", nargs="?", type=int, metavar="RUN", help="the run's number")
+    parser.add_argument("number", nargs="?", type=integer, metavar="RUN", help="the run's number")
     parser.add_argument(
         "--by",
         metavar="METRIC",
@@ -31,20 +33,17 @@ def add_parsers(verbs: Any) -> None:
     parser.add_argument(
         "--column", metavar="METRIC", action="append", default=[], help="show this metric too (may be repeated)"
     )
-    parser.add_argument(
-        "--format", choices=("table", "json", "csv", "markdown", "latex"), default="table", help="default: table"
-    )
     parser.add_argument("--task", metavar="NAME", help="with --by-model: the task")
     parser.add_argument("--by-model", action="store_true", help="set the task's rankings under its models side by side")
-    parser.add_argument("--output", metavar="FILE", help="write to a file instead of stdout")
+    add_output_options(parser, ("table", "json", "csv", "markdown", "latex"))
     parser.set_defaults(run=rank)
 
 
 def rank(arguments: argparse.Namespace) -> int:
     from core.rank import ranking_report
     from core.store.db import open_reader, prepare
-    from sap_tui.commands.output import write_out
 
+    settle_output(arguments)
     _check_by_model(arguments)
     prepare(arguments.catalogue)
     reader = open_reader(arguments.catalogue)
@@ -63,7 +62,7 @@ def _check_by_model(arguments: argparse.Namespace) -> None:
     if arguments.by_model != (arguments.task is not None):
         raise UsageError("--by-model and --task go together.", "For example: sap-tui rank --task NAME --by-model")
     if arguments.by_model and (arguments.number is not None or arguments.column):
-        raise UsageError("--by-model takes the newest run of every model.", "Leave out RUN and --column.")
+        raise UsageError("--by-model chooses a run of every model.", "Leave out RUN and --column.")
     if arguments.by_model and arguments.format in ("markdown", "latex"):
         raise UsageError(f"--by-model has no format {arguments.format}.", "It has table, json and csv.")
 

@@ -8,6 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sap_tui.commands.numbers import integer
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -21,9 +23,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filter", default="", metavar="TEXT", help="only those that hold it, or whose question does")
     parser.add_argument("--sort", default="position", metavar="BY", help=SORT_HELP)
     parser.add_argument("--backwards", action="store_true", help="the other way round; what has no value stays last")
-    parser.add_argument("--run", type=int, metavar="RUN", dest="number", help="whose scores; the newest by default")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
-    parser.add_argument("--after", type=int, metavar="KEY", help="those behind the response with this key")
+    parser.add_argument("--run", type=integer, metavar="RUN", dest="number", help="whose scores; the newest by default")
+    parser.add_argument("--limit", type=integer, default=50, metavar="N", help="at most so many (50)")
+    parser.add_argument("--after", type=integer, metavar="KEY", help="those behind the response with this key")
     parser.add_argument("--json", action="store_true", help="print JSON, with whole texts")
     parser.set_defaults(run=responses)
 

@@ -42,7 +42,7 @@ def run_facts(run: Run, details: RunDetails, width: int = SPARKLINE_WIDTH) -> li
     return [
         Fact("state", run.shown),
         Fact("why", run.why),
-        Fact("now", phase_line(run) if run.state == "running" else ""),
+        Fact("now", phase_line(run) if run.state == "running" and run.phase else ""),
         Fact("left", _left(run, details)),
         Fact("speed", *_speed(run, details, width)),
         Fact("memory", *_memory(run, details, width)),

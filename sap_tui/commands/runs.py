@@ -7,9 +7,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.numbers import integer
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+    from pathlib import Path
 
     from core.domain import Run
     from core.store.run_details import RunDetails
@@ -22,12 +25,12 @@ terminal there is a line at every change. --watch ends with 1 if a run failed me
 
 def add_parsers(verbs: Any) -> None:
     listing = verbs.add_parser("runs", help="runs with their progress", description=DESCRIPTION)
-    listing.add_argument("number", nargs="?", type=int, metavar="RUN", help="everything about this run")
+    listing.add_argument("number", nargs="?", type=integer, metavar="RUN", help="everything about this run")
     listing.add_argument("--watch", action="store_true", help="go on showing until no run goes on by itself")
     listing.add_argument("--json", action="store_true", help="print JSON; with --watch an object at every change")
     changing = listing.add_mutually_exclusive_group()
-    changing.add_argument("--delete", type=int, metavar="N", help="delete a run that has ended; its scores stay")
-    changing.add_argument("--restore", type=int, metavar="N", help="bring a deleted run back, within a week")
+    changing.add_argument("--delete", type=integer, metavar="N", help="delete a run that has ended; its scores stay")
+    changing.add_argument("--restore", type=integer, metavar="N", help="bring a deleted run back, within a week")
     listing.set_defaults(run=list_runs)
     for verb, text in (
         ("cancel", "end a run; what is scored is kept"),
@@ -35,13 +38,14 @@ def add_parsers(verbs: Any) -> None:
         ("resume", "go on with a paused, interrupted, failed or cancelled run"),
     ):
         parser = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        parser.add_argument("number", type=int, metavar="RUN", help="the run's number")
+        parser.add_argument("number", type=integer, metavar="RUN", help="the run's number")
         parser.set_defaults(run=change, verb=verb, foreground=False)
         if verb == "resume":
             parser.add_argument("--foreground", action="store_true", help="go on in this process")
 
 
 def list_runs(arguments: argparse.Namespace) -> int:
+    from core.processes.identity import is_gone
     from core.store.db import open_reader, prepare
     from core.store.runs import run_by_id, runs
 
@@ -58,9 +62,11 @@ def list_runs(arguments: argparse.Namespace) -> int:
             raise
     reader = open_reader(arguments.catalogue)
     if arguments.number is not None:
-        _print_details(reader, run_by_id(reader, arguments.number), arguments.json)
+        run = run_by_id(reader, arguments.number, is_gone)
+        _print_details(reader, run, arguments.json)
+        _say_interrupted(arguments.catalogue, [run])
         return 0
-    found = runs(reader)
+    found = runs(reader, is_gone=is_gone)
     if arguments.json:
         print(json.dumps([run_json(run) for run in found], ensure_ascii=False))
     elif found:
@@ -68,20 +74,34 @@ def list_runs(arguments: argparse.Namespace) -> int:
         _print_loaded(reader)
     else:
         print("No run yet. Start one: sap-tui score --task NAME --model MODEL", file=sys.stderr)
+    _say_interrupted(arguments.catalogue, found)
     return 0
 
 
+def _say_interrupted(catalogue: Path, found: Sequence[Run]) -> None:
+    """A runner puts runs whose process is gone back into the queue; without one they would stay so."""
+    from core.processes.launcher import runner_lives
+    from core.store.file_systems import on_read_only_disk
+
+    gone = [run for run in found if run.shown == "interrupted" and run.state == "running"]
+    if gone and not on_read_only_disk(catalogue) and not runner_lives(catalogue):
+        print(f"No runner is at work. Go on: sap-tui resume {gone[-1].id}", file=sys.stderr)
+
+
 def _delete_or_restore(arguments: argparse.Namespace) -> int:
+    from core.errors import UsageError
     from core.store.db import Writer
     from core.store.deletion import delete_run, restore_run, sweep_deleted
 
+    if arguments.number is not None or arguments.watch or None not in (arguments.delete, arguments.restore):
+        raise UsageError("One run at a time is deleted or restored.", "Write: sap-tui runs --delete RUN")
     with Writer(arguments.catalogue) as writer:
         if arguments.restore is not None:
             restore_run(writer, arguments.restore)
             print(f"Run {arguments.restore}: restored.", file=sys.stderr)
             return 0
         delete_run(writer, arguments.delete)
-        back = "sap-tui runs --restore brings it back, within a week"
+        back = f"sap-tui runs --restore {arguments.delete} brings it back, within a week"
         print(f"Run {arguments.delete}: deleted; {back}.", file=sys.stderr)
         sweep_deleted(writer)
     return 0
@@ -91,21 +111,38 @@ def change(arguments: argparse.Namespace) -> int:
     from core.processes.launcher import ensure_runner
     from core.store.db import Writer, prepare
     from core.store.runs import wish_cancel, wish_pause, wish_resume
+    from sap_tui.commands.foreground import refuse_at_work, work_here
 
     prepare(arguments.catalogue)
     wish = {"cancel": wish_cancel, "pause": wish_pause, "resume": wish_resume}[arguments.verb]
+    if arguments.verb == "resume":
+        _take_up_after_reboot(arguments.catalogue, arguments.number)
     with Writer(arguments.catalogue) as writer, writer.transaction() as connection:
+        if arguments.foreground:
+            refuse_at_work(connection, arguments.number)
         wish(connection, arguments.number)
         if arguments.foreground:
             held = "UPDATE runs SET want = 'pause' WHERE id = ? AND state = 'queued'"
             connection.execute(held, (arguments.number,))
     if arguments.foreground:
-        from sap_tui.commands.foreground import work_here
-
         return work_here(arguments.catalogue, arguments.number)
     ensure_runner(arguments.catalogue)
     print(f"Run {arguments.number}: {arguments.verb} asked for.", file=sys.stderr)
     return 0
+
+
+def _take_up_after_reboot(catalogue: Path, number: int) -> None:
+    """Before a runner finds the run, which would pause it: somebody has said already that it is to go on."""
+    from core.clock import boot_id
+    from core.jobs.claim import Death, requeue_orphan
+    from core.processes.identity import is_gone
+    from core.store.db import Writer
+    from core.store.runs import run_by_id
+
+    with Writer(catalogue) as writer:
+        run = run_by_id(writer.connection, number)
+        if run.state == "running" and run.owner and run.owner.boot != boot_id() and is_gone(run.owner):
+            requeue_orphan(writer, number, run.owner, Death(""), rebooted=True, auto_resume=True)
 
 
 def run_json(run: Run) -> dict[str, object]:

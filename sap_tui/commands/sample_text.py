@@ -80,13 +80,18 @@ def shown_token(text: str, ends: Sequence[int] | None, place: int) -> str:
     """The token's characters with every hidden one visible; where it is only the beginning of one, that one."""
     from rich.cells import cell_len, set_cell_size
 
-    from core.text import visible
-
     if ends is None:
         return "?"
     start, end = (ends[place - 1] if place else 0), ends[place]
-    shown = visible(text[start:end]).replace(" ", "␣") if end > start else f"(of {visible(text[start : start + 1])})"
+    shown = _drawn(text[start:end]).replace(" ", "␣") if end > start else f"(of {_drawn(text[start : start + 1])})"
     return shown if cell_len(shown) <= TOKEN_WIDTH else f"{set_cell_size(shown, TOKEN_WIDTH - 1)}…"
+
+
+def _drawn(text: str) -> str:
+    """As on the screen; what would not be seen there by its code points."""
+    from sap_tui.cells import on_screen
+
+    return on_screen(text) or "".join(f"⟨U+{ord(character):04X}⟩" for character in text)
 
 
 def _text(heading: str, text: str) -> Iterator[str]:

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sap_tui.commands.numbers import integer
+
 if TYPE_CHECKING:
     from core.domain import RunRequest
     from core.submission.options import ScoreOptions
@@ -23,8 +25,8 @@ BESIDE_MORE = {"number", "more", "dry_run", "wait", "foreground", "json"}
 def add_parsers(verbs: Any) -> None:
     parser = verbs.add_parser("score", help="score strategies under a target model", description=DESCRIPTION)
     add = parser.add_argument
-    add("number", nargs="?", type=int, metavar="RUN", help="with --more: the run to extend")
-    add("--more", type=int, metavar="N", help="score so many more questions of a run, and nothing twice")
+    add("number", nargs="?", type=integer, metavar="RUN", help="with --more: the run to extend")
+    add("--more", type=integer, metavar="N", help="score so many more questions of a run, and nothing twice")
     add("--task", metavar="NAME")
     add("--model", help="a model folder, a .gguf file or a hub id in the local hub cache")
     add("--strategy", action="append", default=[], metavar="NAME", help="only this one (repeatable); default: all")
@@ -63,20 +65,20 @@ def add_parsers(verbs: Any) -> None:
 
 def _add_examples(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("in-context examples of sap").add_argument
-    add("--examples", type=int, default=2, metavar="K", help="how many (default: 2)")
+    add("--examples", type=integer, default=2, metavar="K", help="how many (default: 2)")
     add("--example-choice", choices=("rotation", "usefulness"), default="rotation",
         help="the next ones in turn, or those that lower the loss of other answers most")  # fmt: skip
-    add("--example-orders", type=int, default=1, metavar="N", help="average over so many orders of the examples")
+    add("--example-orders", type=integer, default=1, metavar="N", help="average over so many orders of the examples")
     add("--prompt-template", default="", metavar="FILE", help="a Jinja template with question and examples")
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what some metrics need").add_argument
     add("--valid", default="", metavar="TASK/STRATEGY", help="trusted pairs for ds_weight")
-    add("--votes", type=int, default=15, metavar="N", help="sampled answers for self_consistency (default: 15)")
+    add("--votes", type=integer, default=15, metavar="N", help="sampled answers for self_consistency (default: 15)")
     add("--vote-temperature", type=float, default=1.1, metavar="X", help="their temperature (default: 1.1)")
     add("--reward-model", default="", metavar="FOLDER", help="a sequence-classification model for reward and car")
-    add("--small-model-run", type=int, metavar="RUN", help="a run of a small model on the same task for learnability")
+    add("--small-model-run", type=integer, metavar="RUN", help="a small model's run on the same task for learnability")
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -84,6 +86,7 @@ def score(arguments: argparse.Namespace) -> int:
     from core.submission.submit import queue
 
     prepare(arguments.catalogue)
+    _say_wrong_settings()
     submission = _submission(arguments)
     if arguments.more is None:
         _say_what_lacks(arguments, submission.request)
@@ -101,6 +104,14 @@ def score(arguments: argparse.Namespace) -> int:
         return _wait(arguments, run)
     _print_run(arguments, run)
     return 0
+
+
+def _say_wrong_settings() -> None:
+    from core.settings import read_config
+    from core.text import visible
+
+    for problem in read_config().problems:
+        print(f"! {visible(problem)} Its default holds.", file=sys.stderr)
 
 
 def _warn_of_logout() -> None:
@@ -121,7 +132,10 @@ def _submission(arguments: argparse.Namespace) -> Submission:
         raise UsageError("--more N and a run's number go together.", "For example: sap-tui score --more 50 3")
     if arguments.more is not None:
         _refuse_beside_more(arguments)
-        return prepare_extension(reader, arguments.number, arguments.more)
+        extension = prepare_extension(reader, arguments.number, arguments.more)
+        for note in extension.notes:
+            print(f"! {note}", file=sys.stderr)
+        return extension
     if not arguments.task or not arguments.model:
         raise UsageError("score needs --task and --model.", "See: sap-tui score --help")
     return prepare_submission(reader, options_from(arguments))
@@ -276,9 +290,9 @@ def _samples(text: str) -> int | str:
     if text == ALL:
         return text
     try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'all'") from None
+        return integer(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and not 'all'") from None
 
 
 def _template_option(text: str) -> tuple[str, str | bool | int | float]:

@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Lines of cells that are already safe to print; columns in `right` are aligned right."""
+    """Lines of cells that are already safe to print; columns in `right` are aligned right, in any terminal."""
     from rich.cells import cell_len
 
-    table = [tuple(header), *rows]
+    from sap_tui.cells import on_screen
+
+    table = [tuple(map(on_screen, row)) for row in (header, *rows)]
     widths = [max(cell_len(row[column]) for row in table) for column in range(len(header))]
     lines = []
     for row in table:

@@ -53,9 +53,10 @@ def goes_on(run: Run) -> bool:
 
 
 def _read(reader: sqlite3.Connection, number: int | None) -> list[Run]:
+    from core.processes.identity import is_gone
     from core.store.runs import run_by_id, runs
 
-    return runs(reader) if number is None else [run_by_id(reader, number)]
+    return runs(reader, is_gone=is_gone) if number is None else [run_by_id(reader, number, is_gone)]
 
 
 def _keep_runner(catalogue: Path) -> None:
@@ -102,11 +103,9 @@ def _step(run: Run) -> tuple[object, ...]:
 
 
 def _line(run: Run, as_json: bool) -> str:
-    from core.text import visible
-    from sap_tui.commands.progress import progress_line
+    from sap_tui.commands.progress import state_line
     from sap_tui.commands.runs import run_json
 
     if as_json:
         return json.dumps(run_json(run), ensure_ascii=False)
-    why = f": {visible(run.why)}" if run.why else ""
-    return f"run {run.id}: {progress_line(run) if run.shown == 'running' else run.shown}{why}"
+    return f"run {run.id}: {state_line(run)}"

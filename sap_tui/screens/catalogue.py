@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from math import inf
 
 from textual.content import Content
 from textual.widget import Widget
@@ -43,8 +44,9 @@ class CatalogueScreen(MainScreen):
     PROSE = (
         "A task is a set of questions; a strategy is one way of writing the responses to them: a teacher model "
         "with a prompt, or people. Import one file for every strategy, then start a run, which scores them all "
-        "under the model that you are going to fine-tune. Rank and score come from the newest finished run of the "
-        "task. Mark strategies with {mark} to score only those; without marks a run takes all of the task."
+        "under the model that you are going to fine-tune. Tokens (of a response), rank and score come from one run, "
+        "which the heading of the task names: of the finished ones that scored the most of its strategies, the newest. "
+        "Mark strategies with {mark} to score only those; without marks a run takes all of the task."
     )
 
     def compose_main(self) -> Iterable[Widget]:
@@ -78,10 +80,12 @@ class CatalogueScreen(MainScreen):
 
     def _in_order(self, strategies: list[Strategy], snapshot: Snapshot, report: RankingReport | None) -> list[Strategy]:
         ranked = {row.strategy: row.rank for row in report.ranking.rows} if report else {}
+        tokens = {row.strategy: row.mean_tokens for row in report.ranking.rows} if report else {}
         last = {one.name: run.id for one in strategies if (run := snapshot.last_runs.get((one.task, one.name)))}
         values = {
             "name": lambda one: one.name.casefold(),
             "responses": lambda one: one.responses,
+            "tokens": lambda one: tokens.get(one.name) or inf,
             "rank": lambda one: ranked.get(one.name, len(ranked) + 1),
             "score": lambda one: ranked.get(one.name, len(ranked) + 1),
             "run": lambda one: last.get(one.name, 0),
@@ -94,11 +98,11 @@ class CatalogueScreen(MainScreen):
         return sorted(strategies, key=values[self.table.sort_column], reverse=self.table.sort_backwards)
 
     def _report(self, snapshot: Snapshot, task: str) -> RankingReport | None:
-        return self.app.rankings.report(_finished_run(snapshot, task))
+        return self.app.rankings.report(snapshot.fullest_run(task))
 
     def _rank_finished_runs(self, snapshot: Snapshot) -> None:
-        """Have the newest finished run of every task ranked, one after another, if it is not yet."""
-        wanted = [run for task in snapshot.tasks if (run := _finished_run(snapshot, task.name))][:RANKINGS_AT_START]
+        """Have the run of every task that is shown ranked, one after another, if it is not yet."""
+        wanted = [run for task in snapshot.tasks if (run := snapshot.fullest_run(task.name))][:RANKINGS_AT_START]
         missing = [run for run in wanted if self.app.rankings.known(run) is None]
         if missing and not any(worker.group == "ranks" and not worker.is_finished for worker in self.app.workers):
             self.run_worker(self._rank(missing), group="ranks")
@@ -112,10 +116,10 @@ class CatalogueScreen(MainScreen):
         strategy, task = self._selected_strategy(snapshot), self._selected_task(snapshot)
         self.app.bridge.watch(strategy=strategy.id if strategy else None)
         new_run = self.app.keymap.shown_first("new_run")
+        report = self._report(snapshot, task.name) if task else None
         if strategy:
-            self.pane.show(plain(strategy.name), strategy_details(snapshot, strategy, new_run))
+            self.pane.show(plain(strategy.name), strategy_details(snapshot, strategy, report, new_run))
         elif task:
-            report = self._report(snapshot, task.name)
             self.pane.show(plain(task.name), task_details(snapshot, task, report, new_run))
         else:
             self.pane.show(Content(), Content())
@@ -168,7 +172,8 @@ class CatalogueScreen(MainScreen):
         task = self._selected_task(snapshot)
         names = frozenset(one.name for one in marked)
         name = marked[0].task if marked else task.name if task else ""
-        run = snapshot.last_run(name, names)
+        # Of a task it is the ranking that the rows show.
+        run = (None if marked else snapshot.fullest_run(name)) or snapshot.last_run(name, names)
         if run:
             self.open_ranking(run)
         elif name:
@@ -249,10 +254,6 @@ class CatalogueScreen(MainScreen):
 
     def action_undo(self) -> None:
         self.run_worker(undo(self.app), group="undo")
-
-
-def _finished_run(snapshot: Snapshot, task: str) -> Run | None:
-    return next((run for run in snapshot.runs if run.task == task and run.state == "done"), None)
 
 
 def _scored_run(snapshot: Snapshot, task: str, names: set[str]) -> Run | None:

@@ -134,6 +134,8 @@ class CompareScreen(Screen[None]):
             self.table.show(Rows(), empty=plain(found, "$error"))
             return
         self._comparison = found
+        # What the values in the list are made of.
+        self._behind = next(iter(found["metric"]["contexts"]), self._behind)
         retitle(self.query_one("#list"), self._title())
         self.query_one("#summary", Static).update(comparison_summary(found))
         self.table.use_columns(pair_columns(found))
@@ -224,7 +226,9 @@ class CompareScreen(Screen[None]):
         else:
             letter = (f"{self._side.upper()} ", "$primary bold" if self._side == "a" else "$accent bold")
             line = Content.assemble(letter, token_line(sample.text, sample.tokens, text.cursor))
-        self.query_one("#token", Static).update(line)
+        shown = self.query_one("#token", Static)
+        shown.set_class(not text.tokens, "-why")
+        shown.update(line)
 
     def on_heat_text_moved(self) -> None:
         self._show_token()
@@ -251,7 +255,7 @@ class CompareScreen(Screen[None]):
 
         if self._shown:
             strategy = self.pair.a if self._side == "a" else self.pair.b
-            self.app.push_screen(SampleScreen(self.pair.run, strategy, self._shown.position))
+            self.app.push_screen(SampleScreen(self.pair.run, strategy, self._shown.position, self._behind))
 
     def action_next_question(self) -> None:
         self.table.action_cursor_down()

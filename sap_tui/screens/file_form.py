@@ -53,6 +53,10 @@ class FileForm(Dialog[None]):
         """The equal command."""
         raise NotImplementedError
 
+    def in_form(self, text: str) -> str:
+        """What a command says, for somebody who has the form before him."""
+        return text
+
     def done_words(self, answer: Answer) -> str:
         """What to say when the file was kept."""
         return " ".join(f"{answer.stdout} {answer.stderr}".split())
@@ -79,22 +83,25 @@ class FileForm(Dialog[None]):
         path = self.query_one("#path", Input)
         path.focus()
         path.cursor_position = len(path.value)
-        self._look_soon()
+        self.look_soon()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.id in self.LOOKED_AT:
-            self._look_soon()
+            self.look_soon()
 
-    def _look_soon(self) -> None:
+    def look_soon(self, *, anew: bool = True) -> None:
+        """Look into the file when the typing pauses; `anew` where nothing that was found before holds any more."""
         self.workers.cancel_group(self, "look")
-        self._looked = False
+        if anew:
+            self._looked = False
         if self._typing_pause:
             self._typing_pause.stop()
         self._typing_pause = self.set_timer(TYPING_PAUSE_SECONDS, self._look)
 
     def _look(self) -> None:
         if self.text("path"):
-            self.say("Reading …")
+            if not self._looked:
+                self.say("Reading …")
             self.run_worker(self._preview(), group="look", exclusive=True)
         else:
             self.say(self.ABOUT)
@@ -147,6 +154,6 @@ class FileForm(Dialog[None]):
         self.say("Importing …")
         answer = await ask(self.app.catalogue, *self.arguments())
         if answer.code:
-            return self.say(answer.stderr.replace("sap-tui: ", "").strip() or answer.problem, "$error")
+            return self.say(self.in_form(answer.stderr.replace("sap-tui: ", "").strip() or answer.problem), "$error")
         self.app.say(self.done_words(answer))
         self.dismiss(None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from textual.content import Content
 from textual.suggester import SuggestFromList
@@ -18,11 +20,19 @@ from sap_tui.widgets.form import labelled
 from sap_tui.widgets.preview_words import preview_words
 
 OPTIONS = (("skip-bad", "leave out bad lines"), ("replace", "replace strategies that exist"))
+# What the form calls the options that a command's messages name.
+IN_FORM = {
+    r"--map (?=[a-z]+=)": 'in "fields" ',
+    r"--map\b": '"fields"',
+    r"--strategy\b": '"strategy"',
+    **{f"--{option}\\b": f'"{label}"' for option, label in OPTIONS},
+}
 
 
 class ImportForm(FileForm):
     """Files become strategies of `task`, which is made if it is new."""
 
+    LOOKED_AT = ("path", "fields")
     TITLE = "Import responses"
     ABOUT = "JSON Lines, JSON arrays, CSV or Parquet with questions and responses; the layout is detected."
 
@@ -41,20 +51,40 @@ class ImportForm(FileForm):
             ("strategy", Input(id="strategy", compact=True, placeholder="named after the file")),
             ("teacher", Input(id="teacher", compact=True, placeholder="who wrote the responses (optional)")),
             ("note", Input(id="note", compact=True, placeholder="optional")),
+            ("fields", Input(id="fields", compact=True,
+                             placeholder="question=NAME,response=NAME,answer=NAME,id=NAME where not found")),
             ("options", Choices(OPTIONS, "options", several=True)),
         ):  # fmt: skip
             yield labelled(label, field)
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Ids are looked up in the task; what else was found in the files stays true."""
+        if event.input.id == "task":
+            self.look_soon(anew=False)
+
+    def on_choices_changed(self) -> None:
+        self.look_soon(anew=False)
+
+    def in_form(self, text: str) -> str:
+        for written, name in IN_FORM.items():
+            text = re.sub(written, name, text)
+        return text
+
     async def preview(self) -> Content | None:
-        self._files = []
-        answer = await ask_module("sap_tui.preview", self.path)
+        # The questions of a strategy that is replaced may go with it.
+        task = "" if "replace" in self.query_one("#options", Choices).values else self.text("task")
+        answer = await ask_module("sap_tui.preview", str(self.app.catalogue), task, self.text("fields"), self.path)
         if answer.code:
-            self.say(answer.problem, "$error")
+            self.say(self.in_form(answer.problem), "$error")
             return None
-        previews = json.loads(answer.stdout)
+        previews = [self._named(preview) for preview in json.loads(answer.stdout)]
         self._files = [preview["file"] for preview in previews]
         self.query_one("#strategy", Input).disabled = len(previews) > 1
         return preview_words(previews)
+
+    def _named(self, preview: dict[str, Any]) -> dict[str, Any]:
+        problems = [self.in_form(problem) for problem in preview["problems"]]
+        return preview | {"stop": self.in_form(preview["stop"]), "problems": problems}
 
     def missing(self) -> tuple[str, str] | None:
         if not self.text("path"):
@@ -71,6 +101,8 @@ class ImportForm(FileForm):
 
     def arguments(self) -> list[str]:
         arguments = ["import", *option("task", self.text("task"))]
+        if self.text("fields"):
+            arguments += option("map", self.text("fields"))
         for name in ("strategy", "teacher", "note"):
             if self.text(name) and not self.query_one(f"#{name}", Input).disabled:
                 arguments += option(name, self.text(name))

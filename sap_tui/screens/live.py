@@ -121,14 +121,14 @@ class LiveScreen(MainScreen):
             self.pane.show(Content())
             return
         details = snapshot.details if snapshot.watched.run == run.id else RunDetails()
-        width = self.pane.query(Lines).first().size.width
+        facts, ranking, events = (lines.size.width for lines in self.pane.query(Lines))
         if self._rankings.is_due(run):
             self._compute_ranking(run)
         self.pane.show(
             Content(f"Run {run.id}"),
-            run_fields(run, details, width),
-            self._rankings.content(run, details, width),
-            history(details.events, width),
+            run_fields(run, details, facts),
+            self._rankings.content(run, details, ranking),
+            history(details.events, events),
         )
 
     @work(exclusive=True, group="ranking so far", exit_on_error=False)

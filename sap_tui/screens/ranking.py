@@ -50,7 +50,8 @@ class RankingScreen(MainScreen):
         "marked ! has no rank; the line below says why. P(best) is the share of bootstrap draws in which the "
         "strategy came first. The ranking of a run that is not done is marked partial and can still change. "
         "Perplexities are better when lower: the responses are more familiar to the model that you are going to "
-        "fine-tune. Green is a leader that is settled, cyan a group that is not."
+        "fine-tune. Green is a leader that is settled, cyan a group that is not. Enter shows the responses of a "
+        "strategy; {choose_run} takes another run."
     )
 
     def __init__(self) -> None:
@@ -79,11 +80,11 @@ class RankingScreen(MainScreen):
         self.show_snapshot()
 
     def _run(self, snapshot: Snapshot) -> Run | None:
-        """The chosen run; before one is chosen the newest that is done, or has come furthest."""
-        chosen = snapshot.run(self._number)
-        return chosen or max(
-            snapshot.runs, key=lambda run: (run.state is RunState.DONE, run.done > 0, run.id), default=None
-        )
+        """The chosen run; before one is chosen that by which the task scored last is known, or that came furthest."""
+        if chosen := snapshot.run(self._number):
+            return chosen
+        last = max(snapshot.runs, key=lambda run: (run.state is RunState.DONE, run.done > 0, run.id), default=None)
+        return snapshot.fullest_run(last.task) or last if last else None
 
     def show_rows(self, snapshot: Snapshot) -> None:
         run = self._run(snapshot)
@@ -188,7 +189,16 @@ class RankingScreen(MainScreen):
             self.pane.show(Content(), Content())
 
     def on_record_table_opened(self) -> None:
-        self.action_choose_run()
+        """The responses of the strategy, as the run that is ranked scored them."""
+        run = self._run(self.app.snapshot)
+        of_task = self.app.snapshot.strategies_of(run.task) if run else []
+        strategy = next((one for one in of_task if one.name == self.table.cursor_key), None)
+        if strategy is None:
+            self.app.say("This strategy is not in the catalogue any more.")
+        else:
+            from sap_tui.screens.responses import ResponsesScreen
+
+            self.app.push_screen(ResponsesScreen(strategy, run))
 
     def action_next_metric(self) -> None:
         if self._report:

@@ -41,15 +41,17 @@ class ResponsesScreen(MainScreen):
     BINDINGS = bindings("responses")
     PROSE = (
         "The responses of one strategy in the task's order. Length counts characters; tokens and nll, the mean "
-        "surprisal of a token in nats, are those of the newest run that scored the strategy, and so is whether the "
-        "response has the gold answer. Sort with {next_sort}, turn round with {reverse_sort}: what has no value comes "
-        "last. The filter looks into responses and questions; letters A to Z match in both cases. Enter shows a "
-        "scored response with the surprisal of every token."
+        "surprisal of a token in nats, are those of the ranked run or, from the catalogue, of the newest run that "
+        "scored the strategy, and so is whether the response has the gold answer. Sort with {next_sort}, turn round"
+        " with {reverse_sort}: what has no value comes last. The filter looks into responses and questions; letters"
+        " A to Z match in both cases. Enter shows a scored response with the surprisal of every token."
     )
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, run: Run | None = None) -> None:
+        """`run` is the one whose scores are shown; without it, the newest that scored the strategy."""
         super().__init__()
         self._strategy = strategy
+        self._number = run.id if run else None
         self._run: Run | None = None
         self._query = ResponseQuery(strategy.id)
         self._rows = PagedRows(strategy.responses, self._want)
@@ -65,7 +67,7 @@ class ResponsesScreen(MainScreen):
 
     def on_mount(self) -> None:
         self._reader = ResponseReader(self.app.catalogue, self.post_message, self._record, self._strategy.responses)
-        self._run = self._newest_run(self.app.snapshot)
+        self._run = self._run_of(self.app.snapshot)
         self.ask()
         super().on_mount()
 
@@ -82,7 +84,9 @@ class ResponsesScreen(MainScreen):
         last = min(first + max(1, self.table.size.height - 1), len(self._rows))
         return self._rows.holds(first, last) if last > first else self._finished
 
-    def _newest_run(self, snapshot: Snapshot) -> Run | None:
+    def _run_of(self, snapshot: Snapshot) -> Run | None:
+        if chosen := snapshot.run(self._number):
+            return chosen
         names = (run for run in snapshot.runs if run.task == self._strategy.task and run.done)
         return next((run for run in names if self._strategy.name in run.strategies), None)
 
@@ -114,7 +118,7 @@ class ResponsesScreen(MainScreen):
         self.table.action_first_row()
 
     def show_rows(self, snapshot: Snapshot) -> None:
-        newest = self._newest_run(snapshot)
+        newest = self._run_of(snapshot)
         if (newest and newest.id) != (self._run and self._run.id):
             self._run = newest
             return self.call_later(self.ask)  # type: ignore[return-value]

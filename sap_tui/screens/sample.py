@@ -34,7 +34,10 @@ READING = Content("Reading …")
 
 
 class SampleScreen(Screen[None]):
-    """What a run found out about a strategy's response to the task's question at a position, from 1."""
+    """What a run found out about a strategy's response to the task's question at a position, from 1.
+
+    It begins with the tokens behind a context, or where they have no score, behind the first one that they have.
+    """
 
     CSS_PATH = "sample.tcss"
     PLACE: ClassVar[Place] = "sample"
@@ -48,12 +51,12 @@ class SampleScreen(Screen[None]):
     if TYPE_CHECKING:
         app: SapApp
 
-    def __init__(self, run: int, strategy: str, position: int) -> None:
+    def __init__(self, run: int, strategy: str, position: int, behind: str = CONTEXTS[0]) -> None:
         super().__init__()
         self._run = run
         self._strategy = strategy
         self._position = position
-        self._behind = CONTEXTS[0]
+        self._behind = behind
         self._questions: Questions | None = None
         self._sample: ShownSample | None = None
 
@@ -109,6 +112,11 @@ class SampleScreen(Screen[None]):
             return
         if isinstance(found, NoComparison):
             self.table.show(Rows(), empty=plain(found, "$error"))
+            return
+        scored = _scored_contexts(found.samples[0])
+        if scored and self._behind not in scored:
+            self._behind = scored[0]
+            self._read()
         else:
             with self.app.batch_update():
                 self._draw(found)
@@ -146,7 +154,9 @@ class SampleScreen(Screen[None]):
         line = why_no_tokens(sample)
         if sample.tokens is not None and self.text.tokens:
             line = token_line(sample.text, sample.tokens, self.text.cursor)
-        self.query_one("#token", Static).update(line)
+        shown = self.query_one("#token", Static)
+        shown.set_class(not self.text.tokens, "-why")
+        shown.update(line)
 
     def on_heat_text_moved(self) -> None:
         if not self.table.has_focus:
@@ -175,8 +185,7 @@ class SampleScreen(Screen[None]):
         self.text.show_numbers(not self.text.numbers)
 
     def action_next_context(self) -> None:
-        scores = self._sample.scores if self._sample else ()
-        contexts = [score["context"] for score in scores if score["mean_nll"] is not None]
+        contexts = _scored_contexts(self._sample) if self._sample else []
         if len(contexts) > 1:
             place = contexts.index(self._behind) if self._behind in contexts else -1
             self._behind = contexts[(place + 1) % len(contexts)]
@@ -195,3 +204,7 @@ class SampleScreen(Screen[None]):
         if action in ("worst_token", "back_to_worse", "numbers", "copy_text", "next_context"):
             return self._sample is not None or None
         return True
+
+
+def _scored_contexts(sample: ShownSample) -> list[str]:
+    return [score["context"] for score in sample.scores if score["mean_nll"] is not None]

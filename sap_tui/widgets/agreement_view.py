@@ -35,7 +35,7 @@ class AgreementView(PlotView):
         return (
             Column("metric", "   metric", min(24, width)),
             *(Column(f"{place}", f"{place}", CELL, "right") for place in range(1, len(self._ids) + 1)),
-            Column("leader", "puts first", 20, stretch=True),
+            Column("leader", "puts first", 20, stretch=True, is_name=True),
         )
 
     def records(self) -> list[Record]:

@@ -36,7 +36,7 @@ class ConvergenceView(PlotView):
 
     def columns(self) -> tuple[Column, ...]:
         return (
-            Column("strategy", "  strategy", 18, stretch=True),
+            Column("strategy", "  strategy", 18, stretch=True, is_name=True),
             Column("score", self.metric, min(17, max(8, len(self.metric))), "right"),
             Column("interval", "95% interval", 20),
             Column("questions", "n", 7, "right"),

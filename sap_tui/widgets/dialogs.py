@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -25,7 +26,12 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result | None], Generic[Result]):
     """A window that escape closes without a result."""
 
-    BINDINGS = bindings("dialog")
+    # What is selected is copied before ctrl+c means to quit; a window would keep that from the app.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("dialog"),
+        Binding("ctrl+c", "screen.copy_text", show=False),
+        Binding("ctrl+c", "app.help_quit", show=False),
+    ]
     focused = focus_without_repaint()
 
     def action_close(self) -> None:
@@ -38,16 +44,16 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
 class Confirm(Dialog[bool]):
     """A question whose safe answer has the focus."""
 
-    def __init__(self, question: Content, yes: str) -> None:
+    def __init__(self, question: Content, yes: str, no: str = "Keep") -> None:
         super().__init__()
         self._question = question
-        self._yes = yes
+        self._yes, self._no = yes, no
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window small"):
             yield Static(self._question)
             with Horizontal(classes="buttons"):
-                yield Button(Content("Keep"), id="no", compact=True)
+                yield Button(Content(self._no), id="no", compact=True)
                 yield Button(Content(self._yes), id="yes", variant="error", compact=True)
         yield KeyLine()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from core.export.scale import round_step
-from core.text import visible
+from sap_tui.cells import on_screen, shortened
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LONGEST_LABEL = 22
@@ -96,10 +96,10 @@ def letter_of(place: int) -> str:
 
 def label_of(name: str) -> str:
     """A name as it may stand between the cells of a plot; empty where its characters are not one cell each."""
-    shown = visible(name)
+    shown = on_screen(name)
     if any(cell_len(character) != 1 for character in shown):
         return ""
-    return shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 1]}…"
+    return shortened(shown, LONGEST_LABEL)
 
 
 def round_ticks(low: float, high: float, most: int, decimals: int | None = None) -> tuple[tuple[float, str], ...]:

@@ -31,11 +31,12 @@ class HeatText(ScrollView, can_focus=True):
     """A text with a cursor token. Under its lines stand glyphs where there is no colour, or numbers."""
 
     BINDINGS = bindings("text")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"heat-text--under"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"heat-text--under", "heat-text--between"}
     DEFAULT_CSS = """
     HeatText {
         background: $surface; scrollbar-size: 0 1; scrollbar-gutter: stable; overflow-x: hidden; overflow-y: auto;
         & .heat-text--under { color: $foreground-muted; }
+        & .heat-text--between { color: $foreground; text-style: bold; }
     }
     """
 
@@ -142,12 +143,13 @@ class HeatText(ScrollView, can_focus=True):
                 yield Segment(text, ground + heat + BLURRED_CURSOR)
 
     def _under(self, pieces: Iterable[tuple[int, str]]) -> Iterator[Segment]:
-        """Below a line: the tokens' surprisals as numbers, or as glyphs."""
-        style = self.get_visual_style("heat-text--under").rich_style
+        """Below a line: the tokens' surprisals as numbers, every other one bold since they may touch, or as glyphs."""
+        style, other = (self.get_visual_style(f"heat-text--{name}").rich_style for name in ("under", "between"))
         for token, text in pieces:
-            width = cell_len(text)
-            number = _number(self._surprisal[token], width) if self.numbers else GLYPHS[self._levels[token]] * width
-            yield Segment(number, style)
+            if self.numbers:
+                yield Segment(_number(self._surprisal[token], text), other if token % 2 else style)
+            else:
+                yield Segment(GLYPHS[self._levels[token]] * cell_len(text), style)
 
     def move_to(self, token: int) -> None:
         """Put the cursor on a token, which comes into sight."""
@@ -236,14 +238,17 @@ class HeatText(ScrollView, can_focus=True):
             self.action_open_row()
 
 
-def _number(surprisal: float, width: int) -> str:
-    """A surprisal in so many cells: with a decimal where there is room, else a digit; blank near 0."""
-    has_room = width >= WIDE_ENOUGH_FOR_DECIMALS
+def _number(surprisal: float, text: str) -> str:
+    """A surprisal in the cells of its token, below the first letter: with a decimal where there is room, else a digit;
+    blank near 0."""
+    width = cell_len(text)
+    blank = len(text) - len(text.lstrip(" ") or text)
+    exact = f"{surprisal:.1f}"
+    has_room = width >= WIDE_ENOUGH_FOR_DECIMALS and len(exact) <= width - blank
     if surprisal < (LEAST_DECIMAL if has_room else LEAST_DIGIT) or not width:
         return " " * width
-    if has_room:
-        return f"{surprisal:.1f}".ljust(width)
-    return (f"{surprisal:.0f}" if surprisal < LARGEST_DIGIT else "+").ljust(width)
+    shown = exact if has_room else f"{surprisal:.0f}" if surprisal < LARGEST_DIGIT else "+"
+    return f"{' ' * blank}{shown}".ljust(width)
 
 
 def _levels(ends: Sequence[int], surprisal: Sequence[float]) -> list[int]:

@@ -9,11 +9,11 @@ from textual.content import Content
 from core.domain import Interval, RankRow
 from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
-from sap_tui.text import MUTED, plain
+from sap_tui.text import MUTED, plain, shortened
 from sap_tui.widgets.interval_plot import Scale
 
 LEAST_PLOT = 9
-WIDEST_NAME = 24
+LEAST_NAME, WIDEST_NAME = 14, 24
 # A scale is kept until all intervals are narrower than this share of it.
 LEAST_SHARE = 0.2
 HEADING = "$primary bold"
@@ -31,7 +31,7 @@ def steady_scale(before: Scale | None, report: RankingReport, width: int) -> Sca
 
 def plot_width(report: RankingReport, width: int) -> int:
     """Cells that are left for the intervals in lines of so many; 0 where they would not be readable."""
-    left = width - _names_width(report, width) - _values_width(report) - len("1-10 ") - 3
+    left = _room(report, width) - _names_width(report, width)
     return left if left >= LEAST_PLOT else 0
 
 
@@ -52,7 +52,9 @@ def _line(report: RankingReport, row: RankRow, scale: Scale, width: int, *, is_o
     place = f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
     interval = row.scores[report.ranking.metric]
     colour = MUTED if is_out else "$success" if row.rank == 1 and report.ranking.verdict == "decided" else "$accent"
-    name = plain(row.strategy, MUTED if is_out else "").truncate(_names_width(report, width), ellipsis=True, pad=True)
+    cells = _names_width(report, width)
+    name = shortened(plain(row.strategy, MUTED if is_out else ""), cells)
+    name = name.pad_right(cells - name.cell_length)
     value = _value(report, interval).rjust(_values_width(report))
     drawn = scale.bar(interval.low, interval.value, interval.high) if plot_width(report, width) else ""
     sign = ("× " if is_out else "  ", MUTED)
@@ -70,4 +72,11 @@ def _values_width(report: RankingReport) -> int:
 
 def _names_width(report: RankingReport, width: int) -> int:
     longest = max((plain(row.strategy).cell_length for row in report.ranking.rows), default=0)
-    return max(6, min(longest, WIDEST_NAME, width - _values_width(report) - len("1-10 ") - 3 - LEAST_PLOT))
+    room = _room(report, width)
+    beside_a_plot = min(longest, WIDEST_NAME, room - LEAST_PLOT)
+    return beside_a_plot if beside_a_plot >= min(longest, LEAST_NAME) else max(6, min(longest, room))
+
+
+def _room(report: RankingReport, width: int) -> int:
+    """Cells of a line for the name and the plot."""
+    return width - _values_width(report) - len("1-10 ") - 3

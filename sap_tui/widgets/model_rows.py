@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 from textual.content import Content
 
-from core.text import visible
+from sap_tui.cells import on_screen, shortened
 from sap_tui.text import MUTED, plain
 from sap_tui.widgets.detail_pane import fields
 from sap_tui.widgets.records import Column, Record
@@ -20,9 +20,9 @@ PLACE_WIDTH, SCORE_WIDTH = 5, 8
 
 def model_columns(found: Mapping[str, Any]) -> tuple[Column, ...]:
     """A column for every model with the places and scores under it."""
-    names = [cell_len(visible(name)) for name in found["strategies"]]
+    names = [cell_len(on_screen(name)) for name in found["strategies"]]
     return (
-        Column("strategy", "strategy", max(12, min(40, max(names, default=12)))),
+        Column("strategy", "strategy", max(12, min(40, max(names, default=12))), is_name=True),
         *(
             Column(str(ranking["run"]), _heading(ranking), _width(ranking), sortable=False)
             for ranking in found["rankings"]
@@ -64,12 +64,10 @@ def model_details(found: Mapping[str, Any], strategy: str) -> tuple[Content, Con
 
 
 def _heading(ranking: Mapping[str, Any]) -> str:
-    """The model and its precision; a long name keeps its beginning."""
+    """The model, whose name may be cut, and its precision."""
     model = ranking["model"]
     precision = model["dtype"] if model["quantization"] == "none" else model["quantization"]
-    name = visible(model["name"])
-    shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    return f"{shown} {precision}"
+    return f"{shortened(on_screen(model['name']), LONGEST_NAME)} {precision}"
 
 
 def _width(ranking: Mapping[str, Any]) -> int:

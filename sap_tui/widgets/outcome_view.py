@@ -40,7 +40,7 @@ class OutcomeView(PlotView):
 
     def columns(self) -> tuple[Column, ...]:
         return (
-            Column("strategy", "  strategy", 18, stretch=True),
+            Column("strategy", "  strategy", 18, stretch=True, is_name=True),
             Column("score", self.metric, min(17, max(8, len(self.metric))), "right"),
             Column("outcome", "outcome", 7, "right"),
             Column("regret", "below best", 10, "right"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from core.domain import Run
-from core.text import visible
+from sap_tui.cells import on_screen, shortened
 from sap_tui.text import MUTED, plain
 from sap_tui.themes import PlotColour, style_of
 from sap_tui.widgets.drawing import Drawing, letter_of
@@ -69,8 +68,7 @@ class PlotView:
 
 def cut(name: str) -> str:
     """A name short enough for a sentence."""
-    shown = visible(name)
-    return shown if cell_len(shown) <= NAME_CELLS else f"{set_cell_size(shown, NAME_CELLS - 1)}…"
+    return shortened(on_screen(name), NAME_CELLS)
 
 
 def sentences(texts: Iterable[str], style: str = "") -> Content:

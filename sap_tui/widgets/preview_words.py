@@ -9,8 +9,8 @@ from typing import Any
 from rich.cells import cell_len
 from textual.content import Content
 
-from core.text import visible
-from sap_tui.text import MUTED, plain
+from sap_tui.cells import on_screen
+from sap_tui.text import MUTED, plain, shortened
 from sap_tui.widgets.detail_pane import section
 from sap_tui.words import counted
 
@@ -83,10 +83,11 @@ def _under_model(model: str, rows: Sequence[dict[str, Any]], is_scored: bool) ->
     what = f": {counted(outcomes, 'outcome')} of {counted(len(rows), 'strategy')}"
     unknown = "" if is_scored else "  no run under this model yet"
     yield Content.assemble(plain(model, "bold"), what, (unknown, "$warning"))
-    width = min(LONGEST_NAME, max(cell_len(visible(row["strategy"])) for row in rows))
+    width = min(LONGEST_NAME, max(cell_len(on_screen(row["strategy"])) for row in rows))
     for row in rows:
         accuracies = row["accuracies"]
         mean = f"{100 * sum(accuracies) / len(accuracies):5.1f}%"
         seeds = f"  mean of {len(accuracies)} seeds" if len(accuracies) > 1 else ""
-        name = plain(row["strategy"]).truncate(width, ellipsis=True, pad=True)
+        name = shortened(plain(row["strategy"]), width)
+        name = name.pad_right(width - name.cell_length)
         yield Content.assemble("  ", name, f"  {mean}", (seeds, MUTED))

@@ -26,7 +26,7 @@ def ranking_columns(report: RankingReport | None, plot_width: int = 0) -> tuple[
     cells = [record.cells for record in ranking_records(report, plot_width)]
     widths = [max(cell_len(title), *(row[place].cell_length for row in cells)) for place, title in enumerate(titles)]
     return (
-        Column("strategy", f"{'rank':>{PLACE_WIDTH}}   strategy", max(20, min(40, widths[0]))),
+        Column("strategy", f"{'rank':>{PLACE_WIDTH}}   strategy", max(20, min(40, widths[0])), is_name=True),
         Column("score", report.ranking.metric, widths[1], "right"),
         Column("plot", _scale(report, plot_width).axis() if plot_width else "", LEAST_PLOT_WIDTH, stretch=True),
         Column("interval", "95% interval", widths[3]),

@@ -18,6 +18,7 @@ from sap_tui.keys import ACTIONS, bindings
 from sap_tui.widgets.records import GAP, MARK_WIDTH, Column, Record, Rows, RowSource
 from sap_tui.widgets.row_drawing import drawn, row_pieces
 
+LONGEST_EMPTY_LINE = 90
 COLUMNS_RIGHT = next(action for action in ACTIONS if action.id == "columns_right")
 
 
@@ -310,10 +311,10 @@ class RecordTable(ScrollView, can_focus=True):
         ]
 
     def _empty_line(self, y: int) -> Strip:
-        lines = self.empty.split("\n", allow_blank=True)
+        lines = self.empty.wrap(max(1, min(self.size.width - 2, LONGEST_EMPTY_LINE)))
         place = y - max(1, (self.size.height - len(lines)) // 2)
         line = lines[place] if 0 <= place < len(lines) else Content()
-        wide = line.truncate(self.size.width, ellipsis=True).center(self.size.width)
+        wide = line.truncate(self.size.width).center(self.size.width)
         return self._drawn(wide.truncate(self.size.width, pad=True), self._style("empty"))
 
     def _strip(self, mark: Content, cells: Sequence[Content], style: Style) -> Strip:

@@ -15,7 +15,10 @@ SORT_ARROW = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `width` cells; those with `stretch` have at least that many and share what is left."""
+    """A column of `width` cells; those with `stretch` have at least that many and share what is left.
+
+    Of a name that is wider both ends stay.
+    """
 
     id: str
     title: str
@@ -23,6 +26,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     stretch: bool = False
     sortable: bool = True
+    is_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)

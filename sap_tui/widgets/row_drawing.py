@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.style import Style
 
+from sap_tui.text import shortened
 from sap_tui.widgets.records import GAP, MARK_WIDTH, Column
 
 Piece = str | Content
@@ -24,13 +25,15 @@ def row_pieces(
     """A whole row: the mark, then every cell at its column's width. Where cells are missing the first one is wider."""
     spare = len(columns) - len(cells)
     yield from _fitted(mark, MARK_WIDTH, "left", 0)
-    yield from _fitted(cells[0], sum(widths[: spare + 1]) + GAP * spare, "left", GAP)
+    yield from _fitted(cells[0], sum(widths[: spare + 1]) + GAP * spare, "left", GAP, columns[0].is_name and not spare)
     for cell, column, width in zip(cells[1:], columns[spare + 1 :], widths[spare + 1 :], strict=True):
-        yield from _fitted(cell, width, column.align, GAP)
+        yield from _fitted(cell, width, column.align, GAP, column.is_name)
 
 
-def _fitted(cell: Content, width: int, align: str, gap: int) -> Iterator[Piece]:
-    if cell.cell_length > width:
+def _fitted(cell: Content, width: int, align: str, gap: int, is_name: bool = False) -> Iterator[Piece]:
+    if cell.cell_length > width and is_name:
+        cell = shortened(cell, width)
+    elif cell.cell_length > width:
         # Cutting takes as long as the text is; what is far beyond the edge need not be looked at.
         start = cell[: 2 * width]
         cell = (start if start.cell_length > width else cell).truncate(width, ellipsis=True)

@@ -22,8 +22,8 @@ COLUMNS = (
     Column("progress", "progress", 12, stretch=True),
     Column("share", "", 4, "right"),
     Column("left", "left", 9, "right"),
-    Column("task", "task", 20),
-    Column("model", "model", 30),
+    Column("task", "task", 20, is_name=True),
+    Column("model", "model", 30, is_name=True),
     Column("speed", "tokens/s", 10, "right"),
     Column("done", "done", 17, "right"),
 )

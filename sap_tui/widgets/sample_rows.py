@@ -37,7 +37,7 @@ def pair_columns(comparison: Mapping[str, Any] | None) -> tuple[Column, ...]:
     largest = max((abs(value) for row in rows for value in (row["a"], row["b"]) if value is not None), default=0.0)
     width = max(6, len(f"{-largest:.{decimals}f}"))
     return (
-        Column("question", "question", max([8, *(min(20, len(_name(row))) for row in rows[:1_000])])),
+        Column("question", "question", max([8, *(min(20, len(_name(row))) for row in rows[:1_000])]), is_name=True),
         Column("a", "A", width, "right"),
         Column("b", "B", width, "right"),
         Column("ahead", "A ahead", max(9, width + 1), "right"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from textual.content import Content
 
-from core.domain import Run, Strategy, Task
+from core.domain import RankRow, Run, Strategy, Task
 from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
 from sap_tui.bridge import Snapshot
@@ -16,13 +16,15 @@ from sap_tui.text import MUTED, joined, plain
 from sap_tui.widgets.detail_pane import fields, section
 from sap_tui.widgets.progress import state_label
 from sap_tui.widgets.records import Column, Record, fitted
-from sap_tui.words import ago, counted
+from sap_tui.words import ago, counted, within
 
+SCORE_WIDTH = 9
 COLUMNS = (
-    Column("name", "strategy", 20, stretch=True),
+    Column("name", "strategy", 20, stretch=True, is_name=True),
     Column("responses", "responses", 11, "right"),
+    Column("tokens", "tokens", 7, "right"),
     Column("rank", "rank", 6, "right"),
-    Column("score", "score", 9, "right"),
+    Column("score", "score", SCORE_WIDTH, "right"),
     Column("run", "last run", 20),
     Column("teacher", "teacher", 16),
     Column("tags", "tags", 14),
@@ -34,31 +36,53 @@ LONGEST_PATH = 26
 
 def task_row(task: Task, report: RankingReport | None) -> Record:
     """The heading over the strategies of a task."""
-    by = f", ranked by {report.ranking.metric}" if report else ""
-    about = f"  {counted(task.questions, 'question')}{by}"
-    return Record(("task", task.id), (Content.assemble(plain(task.name), (about, f"{MUTED} not bold")),), heading=True)
+    by = f", ranked by {_ranked_by(report)}" if report else ""
+    about = plain(f"  {counted(task.questions, 'question')}{by}", f"{MUTED} not bold")
+    return Record(("task", task.id), (Content.assemble(plain(task.name), about),), heading=True)
+
+
+def _ranked_by(report: RankingReport) -> str:
+    return f"{report.ranking.metric}, run {report.run}, {report.model}"
 
 
 def strategy_row(snapshot: Snapshot, strategy: Strategy, report: RankingReport | None) -> Record:
-    """A strategy with its standing in the newest ranking of its task."""
-    row = next((row for row in report.ranking.rows if row.strategy == strategy.name), None) if report else None
+    """A strategy with its standing in the ranking of its task."""
+    row = row_of(report, strategy)
     run = snapshot.last_runs.get((strategy.task, strategy.name))
-    rank = "" if row is None else f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
     decided = report is not None and report.ranking.verdict == "decided"
-    value = f"{row.scores[report.ranking.metric].value:.3f}" if row and report else ""
     return Record(
         ("strategy", strategy.id),
         (
             Content.assemble("  ", plain(strategy.name)),
             Content(f"{strategy.responses:,}") if strategy.responses else Content.styled("none", "$warning"),
-            Content(rank),
-            Content.styled(value, "$success" if row and row.rank == 1 and decided else ""),
+            Content(f"{row.mean_tokens:,.0f}" if row and row.mean_tokens is not None else ""),
+            Content(_rank(report, row) if report and row else ""),
+            Content.styled(
+                _score(report, row) if report and row else "", "$success" if row and row.rank == 1 and decided else ""
+            ),
             _run_words(run) if run else Content.styled("–", MUTED),
             plain(strategy.teacher, MUTED),
             plain(", ".join(strategy.tags), MUTED),
             Content.styled(ago(time.time() - strategy.updated_at), MUTED),
         ),
     )
+
+
+def row_of(report: RankingReport | None, strategy: Strategy) -> RankRow | None:
+    """The strategy's line of the ranking, if it has one."""
+    return next((row for row in report.ranking.rows if row.strategy == strategy.name), None) if report else None
+
+
+def _rank(report: RankingReport, row: RankRow) -> str:
+    """Nothing where a strategy was ranked alone: that says nothing about those beside it."""
+    if len(report.ranking.rows) == 1:
+        return ""
+    return f"{row.rank}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def _score(report: RankingReport, row: RankRow) -> str:
+    by = next(metric for metric in report.metrics if metric.id == report.ranking.metric)
+    return within(row.scores[by.id].value, by.decimals, SCORE_WIDTH)
 
 
 def used_columns(rows: Sequence[Record]) -> tuple[list[Column], list[Record]]:
@@ -73,15 +97,16 @@ def used_columns(rows: Sequence[Record]) -> tuple[list[Column], list[Record]]:
     return fitted([COLUMNS[place] for place in used], records), records
 
 
-def strategy_details(snapshot: Snapshot, strategy: Strategy, new_run: str) -> Content:
-    """What is known about a strategy, with its first response."""
-    run = snapshot.last_runs.get((strategy.task, strategy.name))
+def strategy_details(snapshot: Snapshot, strategy: Strategy, report: RankingReport | None, new_run: str) -> Content:
+    """What is known about a strategy, with its first response; `report` is the ranking of its task."""
+    run, row = snapshot.last_runs.get((strategy.task, strategy.name)), row_of(report, strategy)
     described = fields(
         [
             ("task", plain(strategy.task)),
             ("teacher", plain(strategy.teacher)),
             ("tags", plain(", ".join(strategy.tags))),
             ("responses", Content(f"{strategy.responses:,}")),
+            *(_standing(report, row) if report and row else ()),
             ("source", plain(_end_of(strategy.source))),
             ("updated", Content(ago(time.time() - strategy.updated_at))),
             ("last run", _run_words(run) if run else Content(f"none; {new_run} starts one")),
@@ -96,14 +121,23 @@ def strategy_details(snapshot: Snapshot, strategy: Strategy, new_run: str) -> Co
     return Content("\n").join([part for part in parts if part.plain])
 
 
+def _standing(report: RankingReport, row: RankRow) -> Iterator[tuple[str, Content]]:
+    tokens, rank = row.mean_tokens, _rank(report, row)
+    yield "tokens", Content(f"{tokens:,.0f} a response" if tokens is not None else "")
+    yield "rank", Content(f"{rank} of {len(report.ranking.rows)}" if rank else "")
+    yield report.ranking.metric, Content(_score(report, row))
+    yield "scored in", plain(f"run {report.run}, {report.model}")
+
+
 def task_details(snapshot: Snapshot, task: Task, report: RankingReport | None, new_run: str) -> Content:
-    """What is known about a task; `report` is its newest ranking, `new_run` the key that starts a run."""
+    """What is known about a task; `report` is its ranking, `new_run` the key that starts a run."""
     run = snapshot.last_run(task.name)
     described = fields(
         [
             ("questions", Content(f"{task.questions:,}")),
             ("strategies", Content(f"{len(snapshot.strategies_of(task.name)):,}")),
             ("last run", _run_words(run) if run else Content(f"none; {new_run} starts one")),
+            ("ranked by", plain(_ranked_by(report) if report else "")),
         ]
     )
     verdict = section("Verdict", verdict_sentence(report)) if report else Content()

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, split_graphemes
 
-from core.text import visible_characters
+from sap_tui.cells import on_screen_characters
 
 TAB = "    "
 LINE_BREAK = "⏎"
+_LAYOUT = {"\t": TAB, "\n": f"{LINE_BREAK}\n"}
 _PRINTABLE = re.compile(r"[ -~]*")
 # A word with the space behind it; a character of a script that is written without spaces; other white space.
 _SPACELESS = "⺀-퟿豈-﫿︰-﹏＀-￯"
-_VARIATION_SELECTORS = "\ufe0e\ufe0f"
-_CHUNK = re.compile(rf"[^\s{_SPACELESS}]+ ?|[{_SPACELESS}][{_VARIATION_SELECTORS}]*|\s")
+_CHUNK = re.compile(rf"[^\s{_SPACELESS}]+ ?|[{_SPACELESS}]|\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +71,13 @@ def _shown(text: str, ends: Sequence[int]) -> tuple[str, array[int]]:
     """The text with everything visible, and the ends of the tokens in it."""
     if _PRINTABLE.fullmatch(text):
         return text, array("l", ends)
-    pieces, places, before = [], array("l", [0]), "\n"
-    for character, sign in zip(text, visible_characters(text, multiline=True), strict=True):
-        pieces.append(_shown_as(character, sign, before))
+    pieces, places = [], array("l", [0])
+    for character, sign in zip(text, on_screen_characters(text, multiline=True), strict=True):
+        pieces.append(_LAYOUT.get(character, sign))
         places.append(places[-1] + len(pieces[-1]))
-        before = character
     shown = "".join(pieces)
     whole = _whole_characters(shown)
     return shown, array("l", [whole[places[min(end, len(text))]] for end in ends])
-
-
-def _shown_as(character: str, sign: str, before: str) -> str:
-    if character == "\n":
-        return f"{LINE_BREAK}\n"
-    if character in _VARIATION_SELECTORS and before.isspace():
-        return f"⟨U+{ord(character):04X}⟩"
-    return TAB if character == "\t" else sign
 
 
 def _whole_characters(shown: str) -> array[int]:

@@ -98,6 +98,8 @@ def _run(module: str, arguments: tuple[str, ...]) -> int:
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
     finally:
         sys.argv = before
     return 0

@@ -44,9 +44,13 @@ class Terminal:
         app = shlex.join([sys.executable, "-m", "sap_tui.cli", "--catalogue", str(catalogue)])
         app = f"unset {without}; {app}" if without else app
         shell = f"{app}; echo ended with $?; exec sleep 60"
+        self.start(shell, size, SAP_TUI_FAKE=engine, **more)
+
+    def start(self, shell: str, size: tuple[int, int] = (120, 36), **environment: str) -> None:
+        """Run a command of the shell in the window."""
         place = ("-x", str(size[0]), "-y", str(size[1]), "-s", "test", "-c", str(self._folder))
-        settings = [part for name, value in more.items() for part in ("-e", f"{name}={value}")]
-        self._tmux("new-session", "-d", *place, "-e", f"SAP_TUI_FAKE={engine}", *settings, "sh", "-c", shell)
+        settings = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
+        self._tmux("new-session", "-d", *place, *settings, "sh", "-c", shell)
 
     def resize(self, width: int, height: int) -> None:
         self._tmux("resize-window", "-t", "test", "-x", str(width), "-y", str(height))

@@ -87,7 +87,7 @@ def test_a_sample_in_full(scored: CommandLine) -> None:
     (("compare", "1", "terse", "gone"), 3, "has no strategy 'gone'"),
     (("compare", "7", "terse", "chatty"), 3, "There is no run 7"),
     (("compare", "1", "terse", "chatty", "--by", "sap"), 1, "which sap needs"),
-    (("compare", "1", "terse", "chatty", "--limit", "-1"), 2, "invalid"),
+    (("compare", "1", "terse", "chatty", "--limit", "-1"), 2, "-1 is less than 0"),
     (("show", "1", "terse", "#0"), 3, "has no question '#0'"),
     (("show", "1", "terse"), 2, "QUESTION"),
 ])  # fmt: skip

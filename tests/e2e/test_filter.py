@@ -147,6 +147,33 @@ def test_an_imported_column_is_a_metric_too(scored: CommandLine, tmp_path: Path)
     }  # fmt: skip
 
 
+def test_an_imported_column_counts_for_every_response_and_needs_no_run(scored: CommandLine, tmp_path: Path) -> None:
+    ids = [row["id"] for row in rows_of("terse")]
+    (tmp_path / "r.csv").write_text("strategy,id,value\n" + "".join(f"terse,{key},{n}\n" for n, key in enumerate(ids)))
+    unscored = CommandLine(tmp_path / "unscored.db")
+    unscored("import", SAMPLE / "terse.jsonl", SAMPLE / "chatty.jsonl", "--task", "arithmetic")
+    output = tmp_path / "kept.jsonl"
+    for sap_tui in (scored, unscored):
+        for name in ("many", "reward"):
+            sap_tui("column", tmp_path / "r.csv", "--task", "arithmetic", "--name", name)
+        for steps in ("many>=150", "reward>=150", "correct,many>=150"):
+            arguments = ("--task", "arithmetic", "--strategy", "terse", "--steps", steps)
+            report = json.loads(sap_tui("filter", *arguments, "--output", output, "--force", "--json"))
+            assert [row["id"] for row in lines(output)] == ids[150:], steps
+            assert (report["run"], report["strategies"][0]["steps"][-1]["without_value"]) == (None, 0)
+        best = json.loads(sap_tui("filter", "--task", "arithmetic", "--best-of", "many", "--dry-run", "--json"))
+        assert (best["kept"], best["run"]) == (RESPONSES, None)
+    # Beside a metric of the run, and with the run named, the column's values count as well.
+    arguments = ("filter", "--task", "arithmetic", "--strategy", "terse", "--dry-run")
+    assert json.loads(scored(*arguments, "--steps", "many>=150", "--run", "1", "--json"))["kept"] == 50
+    mixed = scored.run(*arguments, "--steps", "many>=10,nll<=99", "--json")
+    (report,) = json.loads(mixed.stdout)["strategies"]
+    assert [step["kept"] for step in report["steps"]] == [RESPONSES - 10, SCORED - 10]
+    assert "12 of the 200 responses of 'terse'" in mixed.stderr
+    for name in ("many", "reward"):
+        scored("column", "--task", "arithmetic", "--name", name, "--delete")
+
+
 def test_the_best_strategy_of_every_question(
     scored: CommandLine, tmp_path: Path, surprisal: dict[tuple[str, str, str], tuple[float, float]]
 ) -> None:
@@ -186,9 +213,9 @@ def test_ties_go_to_the_earlier_strategy_and_the_direction_counts(scored: Comman
     output = tmp_path / "best.jsonl"
     report = json.loads(scored("filter", "--task", "arithmetic", "--best-of", "likes", "--output", output, "--json"))
     assert [(row["id"], row["strategy"]) for row in lines(output)] == [
-        (ids[0], "terse"), (ids[1], "terse"), (ids[2], "wrong_answers"),
+        (ids[0], "terse"), (ids[1], "terse"), (ids[2], "wrong_answers"), (ids[SCORED], "chatty"),
     ]  # fmt: skip
-    assert (report["questions_without_value"], report["questions_tied"]) == (RESPONSES - 3, 1)
+    assert (report["questions_without_value"], report["questions_tied"]) == (RESPONSES - 4, 1)
     said = scored.run("filter", "--task", "arithmetic", "--best-of", "likes", "--dry-run").stderr
     assert "Questions on which strategies tie, the earlier one's response kept: 1." in said
 
@@ -321,8 +348,10 @@ def test_a_file_is_only_replaced_when_forced(scored: CommandLine, tmp_path: Path
     ],
 )  # fmt: skip
 def test_errors_are_one_line_with_a_code(
-    scored: CommandLine, arguments: tuple[str, ...], code: int, words: str
-) -> None:
+    scored: CommandLine, arguments: tuple[str, ...], code: int, words: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     result = scored.run("filter", "--task", "arithmetic", *arguments)
     assert (result.returncode, words in result.stderr) == (code, True), result.stderr
     assert "Traceback" not in result.stderr
@@ -350,5 +379,18 @@ def test_scores_of_earlier_responses_do_not_count(scored: CommandLine, tmp_path:
     assert (newest.returncode, "as it is now" in newest.stderr) == (3, True)
     named = copy.run(*arguments, "--run", "1")
     assert (named.returncode, "as it is now" in named.stderr) == (1, True)
-    report = json.loads(copy("filter", "--task", "arithmetic", "--best-of", "nll", "--dry-run", "--json"))
+    best = ("filter", "--task", "arithmetic", "--best-of", "nll", "--dry-run", "--json")
+    unnamed = copy.run(*best)
+    assert (unnamed.returncode, unnamed.stdout, "'terse' as it is now" in unnamed.stderr) == (1, "", True)
+    report = json.loads(copy(*best, "--strategy", "chatty", "--strategy", "wrong_answers"))
     assert [one["strategy"] for one in report["strategies"]] == ["chatty", "wrong_answers"]
+
+
+def test_the_best_of_all_names_strategies_without_scores(scored: CommandLine, tmp_path: Path) -> None:
+    copy = CommandLine(tmp_path / "catalogue.db")
+    with sqlite3.connect(scored.catalogue) as source, sqlite3.connect(copy.catalogue) as target:
+        source.backup(target)
+    copy("import", SAMPLE / "chatty.jsonl", "--task", "arithmetic", "--strategy", "later")
+    report = json.loads(copy("filter", "--task", "arithmetic", "--best-of", "nll", "--dry-run", "--json"))
+    assert report["notes"][0] == "Run 1 has no scores of 'later', which can therefore not be the best."
+    assert [one["strategy"] for one in report["strategies"]] == list(STRATEGIES)

@@ -118,7 +118,7 @@ def test_ranking_by_another_metric_as_csv(scored: CommandLine, tmp_path: Path) -
         "sap_low",
         "sap_high",
     ]
-    assert list(rows[0])[-3:] == ["mean_tokens", "accuracy", "same_family"]
+    assert list(rows[0])[-3:] == ["mean_tokens", "share_right", "same_family"]
     assert [row["strategy"] for row in rows] == [
         row["strategy"] for row in sorted(rows, key=lambda row: float(row["nll"]))
     ]

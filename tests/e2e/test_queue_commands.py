@@ -13,9 +13,10 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.e2e.command_line import CommandLine
-from tests.jobs.helpers import assert_sound
+from tests.jobs.helpers import assert_sound, run_now
 
 SLOW = json.dumps({"delay_s": 0.3})
+VERY_SLOW = json.dumps({"delay_s": 2})
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def wait_for(sap_tui: CommandLine, run: int, **expected: object) -> None:
 
 
 def wait_for_progress(sap_tui: CommandLine, run: int) -> None:
-    wait_until(lambda: row(sap_tui, run)["done"] > 0, what="the first scores")
+    wait_until(lambda: run_now(sap_tui.catalogue, run).done, what="the first scores")
 
 
 def test_pause_and_resume(sap_tui: CommandLine, stand_in_model: Path) -> None:
@@ -68,7 +69,10 @@ def test_cancel_keeps_what_is_scored(sap_tui: CommandLine, stand_in_model: Path)
     assert (again["state"], again["reused"]) == ("done", kept)
 
 
-def test_leaving_a_wait_leaves_the_run_alone(sap_tui: CommandLine, stand_in_model: Path) -> None:
+def test_leaving_a_wait_leaves_the_run_alone(
+    sap_tui: CommandLine, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", VERY_SLOW)
     waiting = start(sap_tui, *score_arguments(stand_in_model), "--wait")
     wait_until(lambda: json.loads(sap_tui("runs", "--json")), what="the run")
     wait_for_progress(sap_tui, 1)
@@ -76,7 +80,8 @@ def test_leaving_a_wait_leaves_the_run_alone(sap_tui: CommandLine, stand_in_mode
     _, talk = waiting.communicate(timeout=20)
     assert waiting.returncode == 130
     assert "goes on" in talk
-    wait_for(sap_tui, 1, state="done")
+    kept = run_now(sap_tui.catalogue, 1).done
+    wait_until(lambda: run_now(sap_tui.catalogue, 1).done > kept, what="further scores")
 
 
 def test_foreground_is_interrupted_and_goes_on(sap_tui: CommandLine, stand_in_model: Path) -> None:
@@ -89,6 +94,10 @@ def test_foreground_is_interrupted_and_goes_on(sap_tui: CommandLine, stand_in_mo
     assert "resume 1 --foreground" in talk
     kept = row(sap_tui, 1)["done"]
     assert 0 < kept < 48
+    assert row(sap_tui, 1)["shown"] == "paused"
+    other = json.loads(sap_tui(*score_arguments(stand_in_model), "--samples", "2", "--wait", "--json"))
+    assert other["state"] == "done"
+    assert row(sap_tui, 1)["done"] == kept
     sap_tui("resume", "1", "--foreground")
     assert row(sap_tui, 1)["state"] == "done"
     assert row(sap_tui, 1)["attempt"] == 2

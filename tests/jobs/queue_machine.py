@@ -65,6 +65,11 @@ class Model:
             hopeless = blamed and self.crashed_in_a_row >= MOST_IN_A_ROW
             self.put_back("failed" if hopeless or self.barren >= BARREN_LIMIT else "queued")
 
+    def hold(self, claim: Claim) -> None:
+        """Let go of in the foreground it waits for its user."""
+        if claim.in_foreground and self.want == "run":
+            self.want = "pause"
+
     def put_back(self, state: str) -> None:
         self.state = "cancelled" if self.want == "cancel" else state
         self.fence += 1
@@ -144,14 +149,14 @@ class Queue(RuleBasedStateMachine):
         ).fetchone()
         self.models[run].tries = row[0] if row else 0
 
-    @rule(target=claims, run=runs, paused_too=st.booleans())
-    def claim(self, run: int, paused_too: bool) -> object:
+    @rule(target=claims, run=runs, in_foreground=st.booleans())
+    def claim(self, run: int, in_foreground: bool) -> object:
         """A new process tries to get the run, as the runner's scorer does or one in the foreground."""
         model, process = self.models[run], self.world.start()
         orphaned = model.state == "running" and not (model.owner and self.world.is_alive(model.owner))
-        wanted = model.want == "run" or (paused_too and model.want == "pause")
+        wanted = model.want == "run" or (in_foreground and model.want == "pause")
         with self.world.acting(process):
-            owned = claim_run(self.writer, run, paused_too=paused_too)
+            owned = claim_run(self.writer, run, in_foreground=in_foreground)
         assert (owned is not None) == (wanted and (model.state == "queued" or orphaned))
         if owned is None:
             self.world.kill(process)
@@ -240,6 +245,7 @@ class Queue(RuleBasedStateMachine):
         model = self.models[owned.run]
         if self.world.is_alive(process) and self._holds(claim):
             release(self.writer, owned)
+            model.hold(owned)
             model.state, model.phase = "cancelled" if model.want == "cancel" else "queued", ""
         self.world.kill(process)
 
@@ -249,6 +255,7 @@ class Queue(RuleBasedStateMachine):
         process, owned = claim
         if self.world.is_alive(process) and self._holds(claim):
             put_back(self.writer, owned, Death("the device failed"))
+            self.models[owned.run].hold(owned)
             self.models[owned.run].die(counts=True)
         self.world.kill(process)
 

@@ -132,7 +132,7 @@ class Simulation:
         runner._writer.connection.execute("PRAGMA synchronous=OFF")
         return runner
 
-    def _spawn(self, _: str, __: str, run: str, ___: str, *, log: Path) -> Process:
+    def _spawn(self, _: str, __: str, run: str, ___: str, *, log: Path, environment: object) -> Process:
         identity = self.world.start()
         process = Process(identity.pid, identity, int(run))
         self.processes.append(process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,14 +22,19 @@ from core.jobs.claim import (
     beat,
     claim_run,
     finish,
+    put_back,
     release,
     requeue_orphan,
+    wait_for_memory,
 )
-from core.processes.identity import identity_of, is_alive, own_identity, send_signal
+from core.processes.identity import end_group_of, identity_of, is_alive, own_identity, pid_here, send_signal
 from core.store.db import Writer
 from core.store.runs import wish_cancel, wish_pause, wish_resume
+from tests.conftest import ROOT
 from tests.jobs.helpers import queue_run, run_now
 
+UNSHARE = ["unshare", "--user", "--map-root-user", "--fork", "--pid", "--mount-proc", "--kill-child"]
+MAY_UNSHARE = bool(shutil.which(UNSHARE[0])) and not subprocess.call([*UNSHARE, "true"], stderr=subprocess.DEVNULL)
 DEAD = Identity(host="here", boot=boot_id(), pid=os.getpid(), start=1)
 REBOOTED = replace(DEAD, boot="another boot")
 
@@ -62,6 +68,40 @@ def test_a_zombie_is_dead() -> None:
     assert not is_alive(identity)
     assert identity_of(child.pid) is None
     child.wait()
+
+
+@pytest.mark.skipif(not MAY_UNSHARE, reason="the system gives no process a namespace of its own")
+def test_a_process_in_a_container_is_seen_from_outside() -> None:
+    inside = "from core.processes.identity import own_identity as me; print(*vars_of(me()), flush=True); input()"
+    code = f"import sys; vars_of = lambda i: (i.host, i.boot, i.pid, i.start); {inside}"
+    shell = subprocess.Popen(
+        [*UNSHARE, sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert shell.stdout is not None
+    host, boot, pid, start = shell.stdout.readline().split()
+    identity = Identity(host, boot, int(pid), int(start))
+    assert pid_here(identity) not in (None, identity.pid)
+    assert not is_alive(replace(identity, start=identity.start + 1))
+    assert end_group_of(identity) == []
+    assert send_signal(identity, signal.SIGKILL)
+    shell.wait(timeout=20)
+    assert not is_alive(identity)
+    assert not send_signal(identity, signal.SIGKILL)
+
+
+def test_what_is_let_go_of_in_the_foreground_waits_for_its_user(catalogue: Path, stand_in_model: Path) -> None:
+    run = queue_run(catalogue, stand_in_model)
+    with Writer(catalogue) as writer:
+        for let_go in (
+            lambda claim: release(writer, claim),
+            lambda claim: put_back(writer, claim, Death("the device failed")),
+            lambda claim: wait_for_memory(writer, claim, "waiting for memory", is_barren=False),
+        ):
+            claim = claim_run(writer, run, in_foreground=True)
+            assert claim is not None
+            let_go(claim)
+            assert (run_now(catalogue, run).state, run_now(catalogue, run).want) == (RunState.QUEUED, "pause")
+            assert claim_run(writer, run) is None
 
 
 def test_a_run_is_claimed_once(catalogue: Path, stand_in_model: Path) -> None:

@@ -150,6 +150,13 @@ def test_ends_are_named() -> None:
     assert death(None, "log", for_memory=False).why == "the scorer is gone, its log: log"
 
 
+@pytest.mark.parametrize("code", [None, -9, -15])
+def test_what_the_user_cancelled_did_not_fail(code: int | None) -> None:
+    words = "cancelled; the scorer did not stop within 15 s and was ended"
+    assert death(code, "log", for_memory=False, cancelled_for=15.0).why == words
+    assert "SIGSEGV, its log: log" in death(-11, "log", for_memory=False, cancelled_for=15.0).why
+
+
 @pytest.mark.parametrize(
     ("cgroup", "file", "text"),
     [
@@ -237,8 +244,9 @@ def test_a_death_during_a_look_is_told_by_its_exit_code(
     run = queue_run(catalogue, stand_in_model)
     lock = RunnerLock(catalogue)
     supervisor = runner.Runner(catalogue, lock)
+    before = set(psutil.Process().children())
     supervisor.step()
-    (child,) = psutil.Process().children()
+    (child,) = set(psutil.Process().children()) - before
     # The look has asked for exit codes by then, and not yet who lives.
     monkeypatch.setattr(
         runner, "tell_ends", lambda writer: wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE, what="its end")

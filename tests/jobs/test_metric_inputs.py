@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from tests.jobs.helpers import assert_sound, queue_run, run_now
 
 def work(catalogue: Path, model: Path, metrics: tuple[str, ...], **options: object) -> Run:
     """A run of the task `sums`, done in this process."""
-    number = queue_run(catalogue, model, metrics, **options)
+    return done_here(catalogue, queue_run(catalogue, model, metrics, **options))
+
+
+def done_here(catalogue: Path, number: int) -> Run:
     scorer = Scorer(catalogue)
     with Writer(catalogue) as writer:
         claim = claim_run(writer, number)
@@ -141,6 +145,18 @@ def test_rewards_come_from_a_model_in_a_folder(catalogue: Path, stand_in_model: 
     assert mean == pytest.approx(sum(float(str(row[0])) for row in stored) / 20)
     work(catalogue, stand_in_model, ("reward",), samples=10, reward_model=str(stand_in_model))
     assert len(rows(catalogue, "SELECT value FROM rewards")) == 20
+
+
+def test_a_reward_model_that_changed_while_its_run_waited_gives_no_rewards(
+    catalogue: Path, stand_in_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reward-model"
+    shutil.copytree(stand_in_model, folder)
+    number = queue_run(catalogue, stand_in_model, ("nll", "reward"), samples=4, reward_model=str(folder))
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    run = done_here(catalogue, number)
+    assert rows(catalogue, "SELECT * FROM rewards") == []
+    assert any("reward model's files changed" in text for text in texts_of_events(catalogue, run))
 
 
 def test_rewards_that_are_not_positive_are_refused_by_car_alone(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from core.domain import Run
+from core.errors import NotFoundError
 from core.jobs.claim import Claim, LostClaimError, StopWorkError, claim_run
 from core.run_work import steps
 from core.run_work.predict import Predictor
@@ -18,6 +20,7 @@ from core.run_work.steps import RunWork
 from core.scoring.fake import FakeEngine, Faults
 from core.scoring.protocol import Generation, Sampling
 from core.store.db import Writer, open_reader
+from core.store.deletion import rename_task
 from core.store.runs import events, run_by_id
 from tests.jobs.helpers import queue_run, run_now
 
@@ -63,7 +66,7 @@ class Work:
     def predict(self, on_step: Callable[[], None] = lambda: None) -> int:
         """How many predictions the pool has."""
         work = RunWork(self.writer, self.claim, self.run, lambda: self.engine, on_step)
-        return len(Predictor(work).pool(scope_of(self.writer.connection, self.run.id)))
+        return len(Predictor(work, 1).pool(scope_of(self.writer.connection, self.run.id)))
 
     def stored(self) -> dict[bytes, tuple[str, tuple[int, ...]]]:
         """Text and token ids by context, as another process sees them."""
@@ -96,6 +99,15 @@ def test_every_question_is_answered_once_and_keeps_its_token_ids(work: Work) -> 
     assert all(text.encode() == bytes(ids) for text, ids in work.stored().values())
     assert work.predict() == QUESTIONS
     assert len(work.engine.asked) == QUESTIONS
+
+
+def test_a_task_may_be_renamed_while_its_questions_are_answered(work: Work) -> None:
+    def on_step() -> None:
+        with suppress(NotFoundError), Writer(Path(work.writer.path)) as writer:
+            rename_task(writer, "sums", "totals")
+
+    assert work.predict(on_step) == QUESTIONS
+    assert run_now(Path(work.writer.path), work.run.id).task == "totals"
 
 
 @pytest.mark.parametrize("commit_seconds", [0.0, 100.0])

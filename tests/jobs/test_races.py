@@ -137,6 +137,7 @@ def test_a_process_that_does_not_hear_is_ended_after_the_grace_period(
     leave(catalogue, wish_cancel, run)
     supervise(catalogue, lambda: run_now(catalogue, run).state.ended, monkeypatch, 15)
     assert run_now(catalogue, run).state is RunState.CANCELLED
+    assert run_now(catalogue, run).why == "cancelled; the scorer did not stop within 0.5 s and was ended"
     assert not is_alive(owner)
     assert_sound(catalogue)
 

@@ -72,7 +72,7 @@ def four(tmp_path: Path) -> Iterator[Path]:
 def do(path: Path, number: int, engine: FakeEngine, stop_after: int | None = None) -> Run:
     """Work on the run in this process; with `stop_after` let go after so many scores."""
     with Writer(path) as writer:
-        claim = claim_run(writer, number, paused_too=True)
+        claim = claim_run(writer, number, in_foreground=True)
         assert claim is not None
 
         def stopping() -> bool:

@@ -293,7 +293,10 @@ def test_a_device_is_registered_once(catalogue: Path) -> None:
     ],
 )
 def test_devices_that_share_memory(device: str, other: str, shared: bool) -> None:
-    assert shares_device(device, other) is shared
+    assert shares_device((device, ()), (other, ())) is shared
+    assert shares_device((device, ("GPU-a",)), (other, ())) is shared
+    assert shares_device((device, ("GPU-a", "GPU-b")), (other, ("GPU-b",)))
+    assert not shares_device((device, ("GPU-a",)), (other, ("GPU-b",)))
 
 
 def test_rows_of_dead_processes_mean_nothing(catalogue: Path) -> None:

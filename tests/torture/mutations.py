@@ -26,7 +26,6 @@ class Mutant:
         return source.replace(self.text, self.instead)
 
 
-_ALIVE = "return identity.boot == boot_id() and _start_time(identity.pid) == identity.start"
 _OWNED = "run.owner != owner or is_alive(owner)"
 
 MUTANTS = (
@@ -61,22 +60,22 @@ MUTANTS = (
     Mutant(
         "everybody is dead",
         "core/processes/identity.py",
-        _ALIVE,
+        "return pid_here(identity) is not None",
         "return False",
         (f"{CLAIM}::test_a_run_is_claimed_once",),
     ),
     Mutant(
         "pid reuse is ignored",
         "core/processes/identity.py",
-        _ALIVE,
-        "return identity.boot == boot_id() and _start_time(identity.pid) is not None",
+        "if _start_time(identity.pid) == identity.start:",
+        "if _start_time(identity.pid) is not None:",
         (f"{CLAIM}::test_a_reused_pid_is_dead_and_never_signalled",),
     ),
     Mutant(
         "a restart of the machine is ignored",
         "core/processes/identity.py",
-        _ALIVE,
-        "return _start_time(identity.pid) == identity.start",
+        "if identity.boot != boot_id() or identity in _known_dead:",
+        "if identity in _known_dead:",
         (f"{CLAIM}::test_another_boot_is_dead",),
     ),
     Mutant(
@@ -191,9 +190,23 @@ MUTANTS = (
     Mutant(
         "a restart of the machine resumes by itself",
         "core/jobs/claim.py",
-        "UPDATE runs SET want = 'pause' WHERE id",
-        "UPDATE runs SET want = want WHERE id",
+        "UPDATE runs SET want = 'pause' WHERE id = ?\", (number,)",
+        'UPDATE runs SET want = want WHERE id = ?", (number,)',
         (f"{CLAIM}::test_a_reboot_interrupts_and_waits_for_the_user",),
+    ),
+    Mutant(
+        "an interrupted foreground run goes on in the background",
+        "core/jobs/claim.py",
+        "if claim.in_foreground:",
+        "if False:",
+        (f"{CLAIM}::test_what_is_let_go_of_in_the_foreground_waits_for_its_user",),
+    ),
+    Mutant(
+        "a changed chat template is used",
+        "core/models.py",
+        "    found = weights_digest(Path(request.path)), adapter, template\n",
+        "    found = weights_digest(Path(request.path)), adapter, spec.chat_template_digest\n",
+        ("tests/unit/test_hostile_models.py::test_a_chat_template_that_changed_while_its_run_waited_is_not_used",),
     ),
     Mutant(
         "a lost attempt has no end",
@@ -219,7 +232,8 @@ MUTANTS = (
     Mutant(
         "two scorers on one device",
         "core/processes/scorers.py",
-        "        if any(shares_device(device, row.device) for row in _rows(connection)):\n            return False\n",
+        "        if any(shares_device((device, _gpus_of(key)), row.place) for row in _rows(connection)):\n"
+        "            return False\n",
         "",
         (f"{WARM}::test_a_device_is_registered_once",),
     ),

@@ -84,7 +84,7 @@ def write_large(path: Path, size: int) -> int:
     return count
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(5400)
 def test_large_file(tmp_path: Path, figures: dict[str, object]) -> None:
     """a large file of JSON lines, one in 10,000 of them bad, imported with --skip-bad"""
     small, large, catalogue = tmp_path / "small.jsonl", tmp_path / "large.jsonl", tmp_path / "catalogue.db"
@@ -140,7 +140,7 @@ def test_import_killed(tmp_path: Path, figures: dict[str, object]) -> None:
     assert halves == 0
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(5400)
 def test_parquet_that_unpacks_to_much(tmp_path: Path, figures: dict[str, object]) -> None:
     """Parquet files of some kilobytes that unpack to gigabytes"""
     import pyarrow as pa

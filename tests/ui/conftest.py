@@ -19,12 +19,14 @@ from core.scorer import Scorer
 from core.settings import Settings
 from core.store.db import Writer
 from sap_tui.app import SapApp
+from sap_tui.keymap import Keymap
 from sap_tui.screens.base import MainScreen
 from sap_tui.widgets.record_table import RecordTable
 from tests.jobs.helpers import queue_run
 
 Value = TypeVar("Value")
 PAUSE = 0.05
+KEYS = Keymap()
 
 
 @pytest.fixture(autouse=True)
@@ -103,9 +105,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opener:
 
     @asynccontextmanager
     async def opener(
-        catalogue: Path, *, size: tuple[int, int] = (120, 36), screen: str = "catalogue", run: int | None = None
+        catalogue: Path,
+        *,
+        size: tuple[int, int] = (120, 36),
+        screen: str = "catalogue",
+        run: int | None = None,
+        keymap: Keymap = KEYS,
     ) -> AsyncIterator[Session]:
-        app = SapApp(catalogue, Settings(refresh_seconds=0.05, theme="sap-dark"), screen=screen, run=run)
+        settings = Settings(refresh_seconds=0.05, theme="sap-dark")
+        app = SapApp(catalogue, settings, keymap=keymap, screen=screen, run=run)
         async with app.run_test(size=size, notifications=True) as pilot:
             session = Session(app, pilot)
             say = app.say

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from core.store.db import prepare
 from sap_tui.screens.new_run import NewRunForm
 from sap_tui.widgets.dialogs import Confirm
-from tests.ui.conftest import Opener, change, value_of
+from sap_tui.widgets.records import Record
+from sap_tui.words import within
+from tests.jobs.helpers import queue_run
+from tests.ui.conftest import Opener, Session, change, score_here, value_of
 
 
 async def test_an_empty_catalogue_says_what_to_do(tmp_path: Path, opened: Opener) -> None:
@@ -34,7 +38,7 @@ async def test_strategies_stand_under_their_task(catalogue: Path, opened: Opener
         assert "chatty.jsonl" in text
 
 
-async def test_rank_and_score_come_from_the_newest_finished_run(scored: Path, opened: Opener) -> None:
+async def test_rank_and_score_come_from_a_finished_run(scored: Path, opened: Opener) -> None:
     async with opened(scored, size=(140, 30)) as session:
         await session.until(lambda: "ranked by" in session.text())
         line = next(line for line in session.text().splitlines() if " chatty " in line)
@@ -138,3 +142,38 @@ async def test_a_catalogue_that_breaks_is_said_and_not_fatal(catalogue: Path, op
         change(catalogue, "ALTER TABLE gone_too RENAME TO strategies")
         await session.until(lambda: not session.app.snapshot.problem)
         await session.sees("chatty")
+
+
+async def test_ranks_come_from_the_fullest_run_and_the_heading_names_it(
+    scored: Path, opened: Opener, stand_in_model: Path
+) -> None:
+    score_here(scored, queue_run(scored, stand_in_model, samples=6, strategies=("plain",)))
+    async with opened(scored, size=(140, 30)) as session:
+        await session.sees("ranked by nll, run 1, stand-in-model")
+        cells = {row.cells[0].plain.strip(): [cell.plain for cell in row.cells[1:5]] for row in rows(session)[1:]}
+        assert all(all(values) for values in cells.values()), cells
+        assert {values[2] for values in cells.values()} == {"1-2"}
+        await session.press("down")
+        await session.sees("run 1, stand-in-model", "a response", "of 2")
+        await session.press("up", "r")
+        await session.sees("Run 1 ·")
+
+
+async def test_a_strategy_ranked_alone_has_a_score_and_no_rank(
+    catalogue: Path, opened: Opener, stand_in_model: Path
+) -> None:
+    score_here(catalogue, queue_run(catalogue, stand_in_model, samples=6, strategies=("plain",)))
+    async with opened(catalogue, size=(140, 30)) as session:
+        await session.sees("ranked by nll, run 1", "plain is the only strategy ranked")
+        assert [column.id for column in session.table._columns][:5] == ["name", "responses", "tokens", "score", "run"]
+
+
+def test_a_number_gives_up_decimals_before_it_is_cut() -> None:
+    values = (1.23456, 130121.1234, 12345678.9, 1234567890.0, 1.5e300, -130121.1234)
+    shown = [within(value, 3, 9) for value in values]
+    assert shown == ["1.235", "130121.12", "12345679", "1.235e+09", "1.50e+300", "-130121.1"]
+    assert [within(value, 3, 9) for value in (inf, nan)] == ["inf", "nan"]
+
+
+def rows(session: Session) -> list[Record]:
+    return [session.table.source[place] for place in range(len(session.table.source))]

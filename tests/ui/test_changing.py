@@ -11,6 +11,7 @@ from core.store.catalogue import strategies
 from core.store.db import open_reader
 from sap_tui.screens.edit_form import EditForm
 from sap_tui.widgets.dialogs import Confirm
+from tests.e2e.command_line import CommandLine
 from tests.hostile import SOME_PAYLOADS as PAYLOADS
 from tests.ui.conftest import Opener, Session, change, value_of
 from tests.ui.test_hostile_text import assert_clean
@@ -175,3 +176,25 @@ async def test_hostile_names_bear_every_change(payload: str, catalogue: Path, op
             await session.press("u")
             await session.until(lambda: len(session.names) == 3)
         assert_clean(session)
+
+
+async def test_what_was_deleted_before_the_app_was_opened_comes_back_after_a_question(
+    scored: Path, opened: Opener
+) -> None:
+    CommandLine(scored)("runs", "--delete", "1")
+    CommandLine(scored)("strategy", "delete", "--task", "sums", "chatty")
+    async with opened(scored) as session:
+        before = session.names
+        await session.press("u")
+        await session.sees("Bring back chatty of sums?", "It was deleted just now.")
+        await session.press("enter")
+        await session.until(lambda: not isinstance(session.app.screen, Confirm))
+        assert (session.names, session.said) == (before, [])
+        for name, question in (("chatty", "Bring back chatty of sums?"), ("run 1", "Bring back run 1 of sums?")):
+            await session.press("u")
+            await session.sees(question)
+            await session.press("tab", "enter")
+            await session.until(lambda name=name: session.said and session.said[-1] == f"{name} is back.")
+        await session.until(lambda: session.names[1:] == ["chatty", "plain"] and session.app.snapshot.runs)
+        await session.press("u")
+        await session.until(lambda: session.said[-1] == "Nothing was deleted that could be brought back.")

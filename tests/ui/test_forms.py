@@ -54,7 +54,7 @@ async def test_every_bad_line_is_named_before_anything_is_kept(tmp_path: Path, o
         await import_form(session, file, "sums")
         await session.until(lambda: "mixed.jsonl:3:" in session.text() and "mixed.jsonl:4:" in session.text())
         await session.press("enter")
-        await session.until(lambda: "--skip-bad" in session.text())
+        await session.sees('or leave such lines out with "leave out bad lines"')
         assert value_of(catalogue, "SELECT count(*) FROM strategies") == 0
         await session.focus("#options")
         await session.press("space")
@@ -69,7 +69,61 @@ async def test_an_existing_strategy_is_not_replaced_unasked(catalogue: Path, ope
         await import_form(session, tmp_path / "plain.jsonl", "sums")
         await session.until(lambda: "24 records" in session.text())
         await session.press("enter")
-        await session.until(lambda: "--replace" in session.text())
+        await session.sees('Replace them with "replace strategies that exist"', 'another name with "strategy"')
+        assert "--" not in session.words
+
+
+async def test_fields_with_other_names_are_named_in_the_form(tmp_path: Path, opened: Opener) -> None:
+    catalogue, file = tmp_path / "new.db", tmp_path / "odd.jsonl"
+    prepare(catalogue)
+    file.write_text('{"prompt": "What is 1?", "output": "One."}\n')
+    async with opened(catalogue) as session:
+        await import_form(session, file, "sums")
+        await session.sees("its fields: 'prompt', 'output'", 'in "fields" question=FIELD,response=FIELD')
+        assert "--map" not in session.words
+        fields = session.app.screen.query_one("#fields", Input)
+        fields.value = "question"
+        await session.sees("\"fields\" cannot be read at 'question'")
+        fields.value = "question=prompt,response=output"
+        await session.sees("1 record", "What is 1?", "question from 'prompt'")
+        await session.press("enter")
+        await session.until(lambda: not isinstance(session.app.screen, ImportForm))
+        assert value_of(catalogue, "SELECT text FROM responses") == "One."
+
+
+async def test_ids_of_other_questions_are_named_before_anything_is_kept(
+    catalogue: Path, opened: Opener, tmp_path: Path
+) -> None:
+    folder = tmp_path / "several"
+    folder.mkdir()
+    for name, question in (("one", "What is 0 plus 0?"), ("two", "What is another?")):
+        (folder / f"{name}.jsonl").write_text(
+            f'{{"id": "0", "question": "{question}", "response": "a"}}\n'
+            f'{{"id": "new", "question": "New in {name}", "response": "a"}}\n'
+        )
+    async with opened(catalogue) as session:
+        await import_form(session, folder, "sums")
+        await session.sees("two.jsonl:1: the id '0' belongs to another question of the task",
+                           "two.jsonl:2: the id 'new' belongs to another question in 'one.jsonl'")  # fmt: skip
+        session.app.screen.query_one("#task", Input).value = "other"
+        await session.sees("two.jsonl:1: the id '0' belongs to another question in 'one.jsonl'")
+        assert "of the task" not in session.words
+        await session.press("enter")
+        await session.sees("Bad lines: two.jsonl 2")
+        assert value_of(catalogue, "SELECT count(*) FROM tasks") == 1
+
+
+async def test_a_strategy_that_is_replaced_may_bring_other_questions(
+    catalogue: Path, opened: Opener, tmp_path: Path
+) -> None:
+    file = tmp_path / "plain.jsonl"
+    file.write_text('{"id": "0", "question": "What else?", "response": "a"}\n')
+    async with opened(catalogue) as session:
+        await import_form(session, file, "sums")
+        await session.sees("the id '0' belongs to another question of the task")
+        await session.focus("#options")
+        await session.press("right", "space")
+        await session.until(lambda: "belongs to another" not in session.words and "1 record" in session.words)
 
 
 @pytest.mark.parametrize(

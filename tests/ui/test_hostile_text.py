@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 from textual.widgets import Input
 
 from core.text import visible
+from sap_tui.cells import on_screen
 from sap_tui.text import OutputGuard, joined, plain
 from sap_tui.twin import ask
 from scripts.pictures.taking import Commands
@@ -172,7 +174,7 @@ def assert_clean(session: Session) -> None:
     for line in session.app.screen._compositor.render_strips():
         for segment in line:
             if not segment.control:
-                assert visible(segment.text) == segment.text, segment
+                assert on_screen(segment.text) == segment.text, segment
     assert session.app._exception is None
     assert not session.app._exit
 
@@ -320,4 +322,5 @@ def test_the_guard_drops_what_is_hidden_and_keeps_columns() -> None:
 @pytest.mark.parametrize("payload", [*PAYLOADS, "\ud800 lone", "\udcff"])
 def test_the_guard_lets_nothing_hidden_pass(payload: str) -> None:
     (guarded,) = OutputGuard().apply([Segment(payload)], Color(0, 0, 0))
-    assert visible(guarded.text) == guarded.text
+    assert on_screen(guarded.text) == guarded.text
+    assert cell_len(guarded.text) == cell_len(payload)

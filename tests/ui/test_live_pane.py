@@ -223,3 +223,18 @@ def test_a_scale_stays_while_intervals_shrink_on_it_and_is_made_anew_when_they_a
     assert steady_scale(first, report_of(1.5), 20) is not first
     new = steady_scale(first, report_of(0.05), 20)
     assert new.high - new.low < (first.high - first.low) / 2
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
+async def test_long_names_that_differ_at_the_end_are_told_apart(
+    scored: Path, opened: Opener, size: tuple[int, int]
+) -> None:
+    for number, name in enumerate(("plain", "chatty"), start=1):
+        change(scored, "UPDATE strategies SET name = ? WHERE name = ?", f"step_by_step_temperature_0.7_v{number}", name)
+    async with opened(scored, size=size, screen="live") as session:
+        await session.press(*(["z"] if size[0] == 80 else []))
+        await session.until(lambda: session.text().count("±") == 2)
+        lines = [line for line in session.text().splitlines() if "±" in line]
+        names = [next(word for word in line.split() if word.startswith("step_")) for line in lines]
+        assert {name[-2:] for name in names} == {"v1", "v2"}
+        assert all(len(name) >= 14 for name in names)

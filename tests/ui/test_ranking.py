@@ -124,3 +124,43 @@ async def test_the_pane_explains_the_strategy_under_the_cursor(scored: Path, ope
         await session.press("down")
         await session.until(lambda: "vs leader" in session.text() and "Holm-adjusted" in session.text())
         await session.sees("Lower is better.")
+
+
+async def test_enter_shows_the_responses_as_the_ranked_run_scored_them(
+    scored: Path, stand_in_model: Path, opened: Opener
+) -> None:
+    score_here(scored, queue_run(scored, stand_in_model, samples=6))
+    async with opened(scored, screen="ranking", run=1) as session:
+        await session.sees("Run 1 ·", "decided")
+        name = session.table.cursor_key
+        await session.press("enter")
+        await session.sees(f"sums / {name} · 24 responses · scores of run 1")
+        await session.press("escape")
+        await session.sees("Run 1 ·")
+
+
+async def test_enter_on_a_strategy_that_was_deleted_says_so(scored: Path, opened: Opener) -> None:
+    async with opened(scored, screen="ranking") as session:
+        await session.until(lambda: len(session.table.source))
+        change(scored, "UPDATE strategies SET deleted_at = 1")
+        await session.until(lambda: not session.app.snapshot.strategies)
+        await session.press("enter")
+        assert session.said == ["This strategy is not in the catalogue any more."]
+
+
+async def test_at_first_the_fullest_run_of_the_task_is_ranked(
+    scored: Path, stand_in_model: Path, opened: Opener
+) -> None:
+    score_here(scored, queue_run(scored, stand_in_model, samples=6, strategies=("plain",)))
+    async with opened(scored, screen="ranking") as session:
+        await session.sees("Run 1 ·", "12 questions")
+
+
+async def test_the_whole_reason_of_a_run_that_failed_is_read(
+    catalogue: Path, stand_in_model: Path, opened: Opener
+) -> None:
+    queue_run(catalogue, stand_in_model)
+    reason = "memory ran out " + "while the weights were being read " * 5 + "to the very end"
+    change(catalogue, "UPDATE runs SET state = 'failed', why = ?", reason)
+    async with opened(catalogue, screen="ranking") as session:
+        await session.sees(reason)

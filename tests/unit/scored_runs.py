@@ -20,7 +20,11 @@ def scored_run(
     catalogue: Path, model: Path, metrics: Sequence[str] = ("ppl",), faults: Faults | None = None, **options: object
 ) -> Run:
     """A finished run of the task `sums`."""
-    number = queue_run(catalogue, model, metrics, **options)
+    return do_here(catalogue, queue_run(catalogue, model, metrics, **options), faults)
+
+
+def do_here(catalogue: Path, number: int, faults: Faults | None = None) -> Run:
+    """Finish a queued run."""
     with Writer(catalogue) as writer:
         claim = claim_run(writer, number)
         assert claim is not None

@@ -9,11 +9,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from time import gmtime
 
 import pytest
 
@@ -50,6 +53,54 @@ def test_a_backup_is_one_private_sound_file(catalogue: Path) -> None:
 def test_three_are_kept(catalogue: Path) -> None:
     made = [make_backup(catalogue).path for _ in range(KEPT + 2)]
     assert [backup.path for backup in backups(catalogue)] == made[::-1][:KEPT]
+
+
+@pytest.fixture
+def clock_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets the time zone of this process."""
+
+    def set_zone(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_zone
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_newest_is_the_one_made_last_in_whatever_zone(catalogue: Path, clock_in: Callable[[str], None]) -> None:
+    clock_in("Asia/Tokyo")
+    for _ in range(KEPT):
+        make_backup(catalogue)
+    clock_in("America/Los_Angeles")
+    made = make_backup(catalogue)
+    assert (backups(catalogue)[0], len(backups(catalogue))) == (made, KEPT)
+    assert abs(made.made_at - time.time()) < 5
+
+
+def test_the_newest_is_the_one_made_last_whatever_the_clock_said(
+    catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "gmtime", lambda: gmtime(now() + 365 * 86_400))
+        make_backup(catalogue)
+    rename(catalogue, "renamed")
+    make_backup(catalogue)
+    restore(catalogue, find_backup(catalogue, "latest"))
+    assert strategies(catalogue) == ["chatty", "renamed"]
+
+
+def test_backups_named_by_local_time_are_older(catalogue: Path) -> None:
+    folder = make_backup(catalogue).path.parent
+    backups(catalogue)[0].path.rename(folder / "20990101-000000.db")
+    for day in (2, 3):
+        shutil.copy(folder / "20990101-000000.db", folder / f"2099010{day}-000000.db")
+    made = make_backup(catalogue)
+    assert [backup.path.name for backup in backups(catalogue)] == [
+        made.path.name, "20990103-000000.db", "20990102-000000.db"
+    ]  # fmt: skip
+    assert time.localtime(backups(catalogue)[1].made_at).tm_mday == 3
 
 
 def test_a_backup_beside_a_busy_writer_is_a_moment_of_it(catalogue: Path) -> None:
@@ -118,6 +169,15 @@ def test_no_room_is_one_line(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SapError, match=r"no room for a backup .* 1 MiB free"):
         make_backup(catalogue)
     assert "none was made" in daily_backup(catalogue)
+
+
+def test_where_none_can_be_written_that_is_one_line(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(SapError, match=r"No backup can be written in .*: Permission denied\."):
+        make_backup(catalogue)
 
 
 def test_a_failed_backup_leaves_nothing(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +252,47 @@ def test_a_damaged_backup_is_not_restored(catalogue: Path) -> None:
     assert strategies(catalogue) == ["chatty", "plain"]
 
 
+@pytest.mark.parametrize("what", ["empty", "empty database", "foreign"])
+def test_what_is_no_catalogue_is_not_restored(catalogue: Path, tmp_path: Path, what: str) -> None:
+    foreign = tmp_path / "foreign.db"
+    foreign.touch()
+    if what != "empty":
+        with closing(sqlite3.connect(foreign)) as connection:
+            connection.execute("VACUUM" if what == "empty database" else "CREATE TABLE t (a)")
+            connection.execute("PRAGMA user_version=3")
+    with pytest.raises(SapError, match=r"cannot be restored: it is no catalogue\. Choose another one\."):
+        restore(catalogue, find_backup(catalogue, str(foreign)))
+    assert strategies(catalogue) == ["chatty", "plain"]
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+def test_restoring_where_a_file_has_one_name_only(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    make_backup(catalogue)
+    rename(catalogue, "renamed")
+    content = catalogue.read_bytes()
+    monkeypatch.setattr(os, "link", refuse)
+    kept = restore(catalogue, find_backup(catalogue, "latest"))
+    assert strategies(catalogue) == ["chatty", "plain"]
+    assert kept
+    assert (kept.read_bytes(), stat.S_IMODE(kept.stat().st_mode)) == (content, 0o600)
+
+
+def test_a_restore_that_the_disk_refuses_is_one_line(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_backup(catalogue)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(SapError, match=r"cannot be restored: .*No space left"):
+        restore(catalogue, find_backup(catalogue, "latest"))
+    assert strategies(catalogue) == ["chatty", "plain"]
+
+
 def test_backups_are_found_by_name(catalogue: Path) -> None:
     with pytest.raises(NotFoundError, match="None was made yet"):
         find_backup(catalogue, "latest")
@@ -225,6 +326,19 @@ def test_sweeping_leaves_young_copies_alone(catalogue: Path) -> None:
     os.utime(old, (0, 0))
     make_backup(catalogue)
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_what_a_killed_restore_left_is_swept(catalogue: Path) -> None:
+    backup = make_backup(catalogue)
+    for use in (lambda: make_backup(catalogue), lambda: restore(catalogue, backup)):
+        young, old = (catalogue.with_name(f".{catalogue.name}.abcdefg{end}.sap-tmp") for end in "12")
+        journal, foreign = Path(f"{old}-journal"), catalogue.with_name(".else.db.abcdefgh.sap-tmp")
+        for each in (young, old, journal, foreign):
+            each.touch()
+        for each in (old, journal, foreign):
+            os.utime(each, (0, 0))
+        use()
+        assert [each.exists() for each in (young, old, journal, foreign)] == [True, False, False, True]
 
 
 def test_an_interrupted_copy_is_no_backup(catalogue: Path) -> None:

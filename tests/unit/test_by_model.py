@@ -14,6 +14,7 @@ from core.export.by_model import by_model_csv, by_model_json, by_model_sentences
 from core.rank import ranking_report
 from core.rank.by_model import rankings_by_model
 from core.store.db import Writer, open_reader
+from core.store.runs import fullest_run, run_by_id, runs
 from sap_tui.commands.model_table import model_table
 from tests.e2e.command_line import CommandLine
 from tests.jobs.helpers import queue_run
@@ -108,3 +109,12 @@ def test_wrong_use_on_the_command_line(arguments: tuple[str, ...], code: int, ca
     result = CommandLine(catalogue).run("rank", *arguments)
     assert result.returncode == code, result.stderr
     assert result.stderr.startswith("sap-tui: ")
+
+
+def test_a_later_run_of_fewer_strategies_does_not_take_the_place_of_a_fuller_one(three_runs: Path) -> None:
+    model_one = three_runs.parent / "one"
+    score_here(three_runs, queue_run(three_runs, model_one, samples=5, strategies=("chatty",)))
+    reader = open_reader(three_runs)
+    assert [report.run for report in rankings_by_model(reader, "sums").reports] == [3, 2]
+    assert fullest_run(runs(reader), {"chatty"}) == run_by_id(reader, 4)
+    assert fullest_run([], {"chatty"}) is None

@@ -67,6 +67,43 @@ def test_import_options(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*command, "--skip-bad", "--replace"]) == 0
 
 
+def test_bad_lines_stand_above_the_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lines(folder / "gpt.jsonl", [*samples([1]), {"id": 2}, {"id": 3, "\x1b[2J": 1}, {"id": 1}])
+    assert main(["import", "claude.jsonl", "gpt.jsonl", "--task", "t"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "gpt.jsonl:2: no field 'question'",
+        "gpt.jsonl:3: no field 'question'",
+        "gpt.jsonl:4: no field 'question'",
+        "sap-tui: Bad lines: gpt.jsonl 3; all named above. Nothing was kept. Mend it, or leave such lines out with"
+        " --skip-bad.",
+    ]
+    assert listed(capsys) == []
+
+
+def test_dry_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["import", "claude.jsonl", "gpt.jsonl", "--task", "t", "--dry-run"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out == "t / claude: 2 responses, 2 new questions\nt / gpt: 2 responses, 1 new questions\n"
+    assert said.err.splitlines()[:2] == [
+        "claude.jsonl: JSON Lines; question from 'question', response from 'response'; ids from 'id'; no gold answers",
+        "  fields: 'id', 'question', 'response'",
+    ]
+    assert said.err.splitlines()[-1] == "Nothing was kept."
+    write_lines(folder / "gpt.jsonl", [*samples([1]), {"id": 2}])
+    assert main([*command, "--skip-bad"]) == 0
+    assert "  skipped gpt.jsonl:2: no field 'question'\n" in capsys.readouterr().err
+    assert main([*command, "--replace"]) == 1
+    said = capsys.readouterr()
+    assert said.out.endswith("t / gpt: 1 responses, 0 new questions, 1 lines bad\n")
+    assert "  bad gpt.jsonl:2: no field 'question'\n" in said.err
+    assert said.err.splitlines()[-1] == "Nothing was kept, and an import would keep nothing of this."
+    (folder / "gpt.jsonl").write_text("[]")
+    assert main(command) == 1
+    assert "\ngpt.jsonl holds no records. Check how it was made.\n" in capsys.readouterr().err
+    assert listed(capsys) == []
+
+
 @pytest.mark.parametrize(
     ("command", "code", "text"),
     [

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InputError, SapError, UsageError
+from core.errors import InputError, NotFoundError, SapError, UsageError
 from core.store import catalogue
 from core.store.db import Writer, open_reader
-from core.store.importing import ImportReport, ImportRequest, import_file, import_files
+from core.store.importing import ImportReport, ImportRequest, import_file, import_files, rehearse_files
 from core.store.strategies import StrategyFields, add_strategy
 from tests.unit.catalogue_files import add_run, new_catalogue, samples, write_lines
 from tests.unit.test_ingest_formats import HARD_TEXTS
@@ -117,11 +117,68 @@ def test_one_bad_line_keeps_everything_out(writer: Writer) -> None:
     records = [*samples([1]), {"id": 2}, {"id": 3}]
     with pytest.raises(InputError) as caught:
         bring(writer, "a", records)
+    assert caught.value.details == ("a.jsonl:2: no field 'question'", "a.jsonl:3: no field 'question'")
     assert str(caught.value) == (
-        "a.jsonl:2: no field 'question'. Bad lines in all: 2. Nothing was kept."
-        " Mend it, or leave such lines out with --skip-bad."
+        "Bad lines: a.jsonl 2; all named above. Nothing was kept. Mend it, or leave such lines out with --skip-bad."
     )
     assert catalogue.tasks(writer.connection) == []
+    with pytest.raises(InputError, match=r"^a\.jsonl:2: no field 'question'\. Nothing was kept\.") as alone:
+        bring(writer, "a", [*samples([1]), {"id": 2}])
+    assert alone.value.details == ()
+
+
+def test_bad_lines_of_all_files_are_named_a_hundred_of_them(writer: Writer) -> None:
+    files = {
+        "many": [*samples([1]), *({"id": n} for n in range(2, 252))],
+        "good": samples([1, 2]),
+        # The second file brought this question, so that the line is wrong only in its company.
+        "few": [{"id": 2, "question": "another", "response": "r"}, {"id": 3}, *samples([4])],
+        "more": [*samples([1]), *({"id": n} for n in range(2, 152))],
+    }
+    requests = [
+        ImportRequest(write_lines(writer.path.with_name(f"{name}.jsonl"), records), name)
+        for name, records in files.items()
+    ]
+    with pytest.raises(InputError) as caught:
+        import_files(writer, requests, task="t")
+    named = caught.value.details
+    assert len(named) == len(set(named)) == 100
+    assert [name for name in files for line in named if line.startswith(f"{name}.jsonl:")] == (
+        ["many"] * 49 + ["few"] * 2 + ["more"] * 49
+    )
+    assert "few.jsonl:1: the id '2' belongs to another question of the task" in named
+    assert caught.value.message == "Bad lines: many.jsonl 250, few.jsonl 2, more.jsonl 150; 100 of them named above."
+    assert catalogue.tasks(writer.connection) == []
+
+
+def test_a_rehearsal_says_what_an_import_does_and_keeps_nothing(writer: Writer) -> None:
+    bring(writer, "a", samples([1, 2]))
+    good = write_lines(writer.path.with_name("good.jsonl"), [*samples([2, 3], answer="x", level=3), {"id": 4}])
+    requests = [ImportRequest(good, "good"), ImportRequest(writer.path.with_name("gone.jsonl"), "gone")]
+    report, missing = rehearse_files(writer, requests, task="t")
+    assert isinstance(missing, NotFoundError)
+    assert isinstance(report, ImportReport)
+    assert report.fields == ("id", "question", "response", "answer", "level")
+    assert report.skipped_lines == ("good.jsonl:3: no field 'question'",)
+    assert [strategy.name for strategy in catalogue.strategies(writer.connection)] == ["a"]
+    assert [key for _, key, _ in order(writer)] == ["1", "2"]
+    (kept,) = import_files(writer, requests[:1], task="t", skip_bad=True)
+    assert kept == report
+    with pytest.raises(SapError, match="already"):
+        rehearse_files(writer, requests[:1], task="t")
+    (again,) = rehearse_files(writer, requests[:1], task="t", replace=True)
+    assert isinstance(again, ImportReport)
+    assert again.replaced
+    assert len(answered(writer, "good")) == 2
+
+
+def test_gold_answers_are_told_by_what_was_read(writer: Writer) -> None:
+    records = [{**record, "answer": answer} for record, answer in zip(samples([1, 2, 3]), (None, "3", ""), strict=True)]
+    assert bring(writer, "a", records).detected.endswith("; gold answers from 'answer' (1 of 3)")
+    assert bring(writer, "b", samples([1, 2], answer="3")).detected.endswith("; gold answers from 'answer'")
+    assert bring(writer, "c", [{**record, "answer": None} for record in samples([1])]).detected.endswith(
+        "; no gold answers"
+    )
 
 
 def test_skipped_lines_are_named_up_to_a_hundred_and_counted(writer: Writer) -> None:

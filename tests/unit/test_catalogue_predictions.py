@@ -98,3 +98,15 @@ def test_published_predictions_find_their_questions(writer: Writer) -> None:
     known = [key for _, key, _ in stored(writer, "q") if key is not None]
     assert len(known) == 100 - report.unknown_questions
     assert 0 < report.unknown_questions < 100
+
+
+def test_every_bad_line_is_named_at_once(writer: Writer) -> None:
+    contradicting = {"id": 2, "question": "another", "response": "r"}
+    with pytest.raises(InputError, match=r"^Bad lines: predictions\.jsonl 3; all named above\.") as caught:
+        bring(writer, [prediction(1, "a"), {"id": 5}, contradicting, prediction(1, "b")])
+    assert sorted(caught.value.details) == [
+        "predictions.jsonl:2: no field 'question'",
+        "predictions.jsonl:3: the id '2' belongs to another question of the task",
+        "predictions.jsonl:4: the id '1' stands in line 1 already",
+    ]
+    assert stored(writer) == []

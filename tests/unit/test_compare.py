@@ -171,6 +171,14 @@ def test_a_place_comes_before_a_key(catalogue: Path, run: Run) -> None:
     assert question_samples(reader, run.id, ["plain"], "#200").question.position == 7
 
 
+def test_a_bare_number_is_a_place_where_no_key_is_that_number(catalogue: Path, run: Run) -> None:
+    change(catalogue, "UPDATE questions SET key = 'key ' || key")
+    reader = open_reader(catalogue)
+    assert question_samples(reader, run.id, ["plain"], "3").question.position == 2
+    change(catalogue, "UPDATE questions SET key = '3' WHERE position = 7")
+    assert question_samples(reader, run.id, ["plain"], "3").question.position == 7
+
+
 def test_every_context_has_its_score_and_tokens(catalogue: Path, stand_in_model: Path) -> None:
     run = scored_run(catalogue, stand_in_model, ("sap", "ifd"), example_orders=2, answer_filter=False)
     reader = open_reader(catalogue)

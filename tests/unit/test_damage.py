@@ -214,6 +214,12 @@ def test_what_sqlite_meets_is_one_line(copied: Path, name: str, text: str) -> No
     assert text in str(line)
 
 
+@pytest.mark.parametrize("verb", [["list"], ["rank"], ["import", "a.jsonl", "--task", "a"]], ids=" ".join)
+def test_a_folder_is_no_catalogue(tmp_path: Path, verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--catalogue", str(tmp_path), *verb]) == 1
+    assert f"{tmp_path} is a folder." in capsys.readouterr().err
+
+
 def test_a_fault_of_the_program_is_no_damage(copied: Path) -> None:
     with closing(open_reader(copied)) as reader, pytest.raises(sqlite3.OperationalError) as caught:
         reader.execute("SELECT nothing FROM nowhere")

@@ -22,6 +22,7 @@ from core.store.deletion import (
     delete_strategy,
     delete_task,
     deleted_tasks,
+    last_deleted,
     rename_task,
     restore_run,
     restore_strategy,
@@ -241,7 +242,7 @@ def test_the_commands(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Be brief." in said("strategy", "show", "plain", "--task", "more sums")
     assert "Give one" in said("strategy", "edit", "plain", "--task", "more sums", "--prompt", "x", "--prompt-file", "y",
                               code=2)  # fmt: skip
-    assert "Run 1: deleted" in said("runs", "--delete", "1")
+    assert "Run 1: deleted; sap-tui runs --restore 1" in said("runs", "--delete", "1")
     assert "No run yet" in said("runs")
     assert "no run 1" in said("rank", "1", code=3)
     assert "Run 1: restored" in said("runs", "--restore", "1")
@@ -279,3 +280,42 @@ def test_the_responses_command(scored: Path, capsys: pytest.CaptureFixture[str])
     assert "Responses cannot be sorted by 'age'." in said("--sort", "age", code=2)[1]
     assert "no response with the key 999" in said("--after", "999", code=3)[1]
     assert "There is no run 9" in said("--run", "9", code=3)[1]
+
+
+def test_what_was_deleted_last_is_found_among_all_that_can_come_back(writer: Writer) -> None:
+    def last() -> tuple[str, str, str, int] | None:
+        found = last_deleted(writer.connection)
+        return (found.kind, found.task, found.strategy, found.run) if found else None
+
+    assert last() is None
+    delete_run(writer, 1)
+    assert last() == ("run", "sums", "", 1)
+    delete_strategy(writer, "sums", "chatty")
+    assert last() == ("strategy", "sums", "chatty", 0)
+    delete_task(writer, "sums")
+    assert last() == ("task", "sums", "", 0)
+    restore_task(writer, "sums")
+    assert last() == ("strategy", "sums", "chatty", 0)
+    restore_strategy(writer, "sums", "chatty")
+    restore_run(writer, 1)
+    assert last() is None
+
+
+def test_a_task_that_went_with_its_last_strategy_comes_back_as_a_task(catalogue: Path) -> None:
+    with Writer(catalogue) as writer:
+        for name in ("chatty", "plain"):
+            delete_strategy(writer, "sums", name)
+        found = last_deleted(writer.connection)
+        assert found is not None
+        assert (found.kind, found.task) == ("task", "sums")
+
+
+def test_what_has_its_name_taken_is_not_offered(scored: Path, tmp_path: Path) -> None:
+    file = write_strategy(tmp_path / "chatty.jsonl", ["new"])
+    assert main(["--catalogue", str(scored), "import", str(file), "--task", "sums", "--replace"]) == 0
+    with Writer(scored) as writer:
+        assert writer.connection.execute("SELECT count(*) FROM strategies WHERE deleted_at > 0").fetchone()[0] == 1
+        assert last_deleted(writer.connection) is None
+        delete_task(writer, "sums")
+        assert main(["--catalogue", str(scored), "import", str(file), "--task", "sums"]) == 0
+        assert last_deleted(writer.connection) is None

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from core.domain import TokenScores, Turn
-from core.errors import RunError, UsageError
+from core.errors import RunError, SapError, UsageError
 from core.gpu import Gpu, choose_device, visible
 from core.host_memory import free_host_memory
 from core.model_memory import memory_need, working_memory
@@ -86,6 +86,7 @@ def test_a_model_larger_than_each_gpu_is_spread(catalogue: Path, monkeypatch: py
     assert chosen(need) == "cuda:0"
     assert chosen(need - 1) == "cuda"
     assert chosen(need // 2 - 1) == "cuda:0"
+    monkeypatch.setattr("core.gpu.torch_cuda_version", lambda: "12.8")
     asked = replace(options, device="cuda", dtype="auto")
     request = prepare_submission(open_reader(catalogue), asked).request
     assert (request.device, request.dtype) == ("cuda", "bfloat16")
@@ -95,6 +96,30 @@ def test_a_model_larger_than_each_gpu_is_spread(catalogue: Path, monkeypatch: py
 def test_devices_that_there_are_not(catalogue: Path, device: str) -> None:
     options = ScoreOptions(task="sums", model=str(TINY_MODEL), device=device)
     with pytest.raises(UsageError, match="no device"):
+        prepare_submission(open_reader(catalogue), options)
+
+
+def test_a_run_for_a_device_that_is_not_here_is_refused_before_it_is_queued(
+    catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(device: str) -> bool:
+        options = ScoreOptions(task="sums", model=str(TINY_MODEL), device=device)
+        try:
+            prepare_submission(open_reader(catalogue), options)
+        except SapError as error:
+            return f"There is no device {device} here" in str(error)
+        return False
+
+    monkeypatch.setattr("core.gpu.torch_cuda_version", lambda: None)
+    assert [refused(device) for device in ("cpu", "auto", "cuda", "cuda:0")] == [False, False, True, True]
+    monkeypatch.setattr("core.gpu.torch_cuda_version", lambda: "12.8")
+    monkeypatch.setattr("core.gpu.gpus", lambda: [Gpu(number, "Fake", GIB, GIB) for number in range(2)])
+    assert [refused(device) for device in ("cuda", "cuda:1", "cuda:2")] == [False, False, True]
+
+
+def test_a_folder_that_is_no_adapter_is_refused_before_its_run_is_queued(catalogue: Path) -> None:
+    options = ScoreOptions(task="sums", model=str(TINY_MODEL), device="cpu", adapter=str(TINY_MODEL))
+    with pytest.raises(RunError, match="is no adapter"):
         prepare_submission(open_reader(catalogue), options)
 
 

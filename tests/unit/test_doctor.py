@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from core import lingering
+from core.jobs.claim import claim_run
 from core.lingering import Logout
 from core.store import file_systems
 from core.store.backups import make_backup
@@ -25,6 +26,7 @@ from sap_tui.checkup.finding import Level
 from sap_tui.checkup.machine import machine
 from sap_tui.cli import main
 from tests.conftest import wait_until
+from tests.jobs.helpers import queue_run
 
 Findings = Callable[[], dict[str, dict[str, str]]]
 
@@ -62,6 +64,18 @@ def test_a_missing_library(findings: Findings, monkeypatch: pytest.MonkeyPatch) 
     assert found["no-such-library"]["level"] == "bad"
     assert found["no-such-library"]["remedy"] == "pip install no-such-library"
     assert found["no-such-extra"]["level"] == "warn"
+
+
+def test_wrong_settings(findings: Findings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("SAP_TUI_CONFIG", str(file))
+    file.write_text("keep_warm_minutes = 3\n")
+    assert findings()["config.toml"]["level"] == "ok"
+    for text, place in (("on_done = 5\n", ":1"), ('[keys]\nquit = "no key at all"\n', ":2"), ("theme = [", ":1")):
+        file.write_text(text)
+        found = findings()["config.toml"]
+        assert found["level"] == "warn"
+        assert f"{file}{place}" in found["text"]
 
 
 def test_a_full_disk(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,3 +189,32 @@ def test_a_reader_of_the_catalogue_is_closed(catalogue: Path, capsys: pytest.Cap
         pass
     log = Path(f"{catalogue}-wal")
     assert not log.exists() or log.stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("state = 'queued'", "queued"),
+        ("pid_start = 1", "interrupted"),
+        ("boot = 'another'", "interrupted"),
+        ("phase = 'predicting', beat_at = beat_at - 1000", "stalled"),
+        ("state = 'queued', want = 'pause'", ""),
+        ("phase = 'predicting'", ""),
+    ],
+)
+def test_runs_that_nobody_goes_on_with(
+    findings: Findings, catalogue: Path, stand_in_model: Path, change: str, shown: str
+) -> None:
+    """What is paused, and what a living process is at work on, needs no runner."""
+    run = queue_run(catalogue, stand_in_model)
+    with Writer(catalogue) as writer:
+        assert claim_run(writer, run) is not None
+        with writer.transaction() as connection:
+            connection.execute(f"UPDATE runs SET {change}")
+            if "state" in change:
+                connection.execute("UPDATE attempts SET ended_at = 1")
+    found = findings()["runner"]
+    assert found["level"] == ("warn" if shown else "ok")
+    assert found["text"] == (
+        f"no runner is at work, and run {run} is {shown}" if shown else "no runner is needed at the moment"
+    )

@@ -110,7 +110,7 @@ def test_json_is_the_contract() -> None:
                 "separable": False,
                 "difference": None,
                 "mean_tokens": 61.48,
-                "accuracy": 0.96,
+                "share_right": 0.96,
                 "same_family": True,
             },
             {
@@ -125,7 +125,7 @@ def test_json_is_the_contract() -> None:
                 "separable": False,
                 "difference": {"value": 0.0625, "low": -0.5, "high": 0.5},
                 "mean_tokens": None,
-                "accuracy": None,
+                "share_right": None,
                 "same_family": None,
             },
         ],
@@ -152,7 +152,7 @@ def test_json_is_the_contract() -> None:
 def test_csv_golden() -> None:
     assert ranking_csv(REPORT) == (
         "rank,rank_low,rank_high,strategy,n,p_best,sap,sap_low,sap_high,ppl,ppl_low,ppl_high,"
-        "mean_tokens,accuracy,same_family\n"
+        "mean_tokens,share_right,same_family\n"
         "1,1,2,step_by_step,50,0.9375,3.1875123456789014,2.9,3.5,2.83,2.6,3.1,61.48,0.96,true\n"
         "2,1,2,claude,50,0.0625,3.25,3.0,3.75,,,,,,\n"
     )
@@ -255,13 +255,32 @@ def test_escape_latex() -> None:
     )
 
 
-def test_write_replaces_the_whole_file_and_keeps_it_private(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [None, 0o600, 0o640, 0o644])
+def test_write_replaces_the_whole_file_and_keeps_its_mode(tmp_path: Path, mode: int | None) -> None:
     path = tmp_path / "ranking.csv"
-    path.write_text("old")
+    if mode is not None:
+        path.write_text("old")
+        path.chmod(mode)
     write_atomically(path, "näme\n")
     assert path.read_bytes() == "näme\n".encode()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == (mode or 0o600)
     assert os.listdir(tmp_path) == ["ranking.csv"]
+
+
+def test_a_group_that_cannot_be_kept_gives_no_rights_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    path = tmp_path / "ranking.csv"
+    path.write_text("old")
+    path.chmod(0o664)
+    fstat = os.fstat
+    monkeypatch.setattr(os, "fchown", refused)
+    monkeypatch.setattr(os, "fstat", lambda file: os.stat_result([*fstat(file)[:5], 12_345, *fstat(file)[6:10]]))
+    write_atomically(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
 
 
 def test_write_follows_a_link(tmp_path: Path) -> None:

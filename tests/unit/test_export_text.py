@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.export.spreadsheet import guard_cell, unguard_cell
+from core.spreadsheet import guard_cell, known_text, unguard_cell
 from core.text import visible, visible_characters
 
 # With surrogates: a file name or a broken file can bring them.
@@ -105,3 +105,9 @@ def test_visible(text: str, expected: str) -> None:
 
 def test_visible_of_several_lines_keeps_line_breaks_and_tabs() -> None:
     assert visible("a\n\tb\r\x1b[2J", multiline=True) == "a\n\tb␍␛[2J"
+
+
+def test_a_guarded_name_is_found_again_and_a_name_with_an_apostrophe_stays() -> None:
+    assert known_text("'=1+1", ["=1+1"]) == "=1+1"
+    assert known_text("'=1+1", ["'=1+1", "=1+1"]) == "'=1+1"
+    assert known_text("'other", ["=1+1"]) == "'other"

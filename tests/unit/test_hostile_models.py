@@ -9,15 +9,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.domain import ScoreSpec
+from core.domain import RunRequest, ScoreSpec
 from core.errors import RunError, SapError
 from core.model_files import check_model_files, own_code
-from core.models import check_unchanged, find_target
+from core.models import check_unchanged, find_target, template_digest
 from core.scoring.hf.load import load_engine
 from core.scoring.protocol import EngineSettings
 from tests.unit.scoring_models import random_model, rewrite_config
@@ -221,8 +222,14 @@ def test_code_that_a_known_architecture_only_mentions_is_named_but_not_needed(fo
 
 def test_a_model_that_changed_while_its_run_waited_is_not_scored(folder: Path) -> None:
     target = find_target(str(folder))
-    spec = ScoreSpec(weights_digest=target.weights_digest, quantization="none", dtype="float32")
-    check_unchanged(str(folder), "", spec)
+    request = RunRequest(model="m", path=str(folder), metrics=("nll",))
+    spec = ScoreSpec(
+        weights_digest=target.weights_digest,
+        quantization="none",
+        dtype="float32",
+        chat_template_digest=target.chat_template_digest,
+    )
+    check_unchanged(request, spec)
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-900:] = bytes(900)
@@ -230,4 +237,16 @@ def test_a_model_that_changed_while_its_run_waited_is_not_scored(folder: Path) -
     # Zeros are numbers: the model loads, and only its digest tells.
     load_engine(EngineSettings(str(folder), device="cpu"))
     with pytest.raises(RunError, match="changed since this run was queued"):
-        check_unchanged(str(folder), "", spec)
+        check_unchanged(request, spec)
+
+
+def test_a_chat_template_that_changed_while_its_run_waited_is_not_used(folder: Path) -> None:
+    target = find_target(str(folder))
+    spec = ScoreSpec(target.weights_digest, "none", "float32", chat_template_digest=target.chat_template_digest)
+    request = RunRequest(model="m", path=str(folder), metrics=("nll",))
+    check_unchanged(request, spec)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    with pytest.raises(RunError, match="changed since this run was queued"):
+        check_unchanged(request, spec)
+    own = "{{ messages[-1].content }}"
+    check_unchanged(replace(request, chat_template=own), replace(spec, chat_template_digest=template_digest(own)))

@@ -253,3 +253,49 @@ def test_format_by_content_where_the_name_says_nothing(tmp_path: Path) -> None:
     assert texts(read(tmp_path / "array.txt", b"[" + GOOD + b"]")) == [("q", "r")]
     assert texts(read(tmp_path / "table", b"question,response\nq,r\n")) == [("q", "r")]
     assert texts(read(tmp_path / "lines.json", GOOD)) == [("q", "r")]
+
+
+@pytest.mark.parametrize("name", ["array.jsonl", "array.ndjson", "array.csv"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_is_read_as_one_whatever_its_name(tmp_path: Path, name: str, indent: int | None) -> None:
+    objects = [{"question": str(number), "response": "[1]\n"} for number in range(200)]
+    records = read(tmp_path / name, f"\ufeff {json.dumps(objects, indent=indent)}\n".encode())
+    assert texts(records) == [(value["question"], value["response"]) for value in objects]
+
+
+def test_other_content_than_the_name_says(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert texts(read(tmp_path / "lines.csv", GOOD)) == [("q", "r")]
+    pq.write_table(pa.table({"question": ["q"], "response": ["r"]}), tmp_path / "table.jsonl")
+    assert texts(list(detect(tmp_path / "table.jsonl").records())) == [("q", "r")]
+
+
+@pytest.mark.parametrize("first", [b"[1]", b"[]", b'[{"question": "q", "response": "r"}]'])
+def test_a_bad_first_line_does_not_make_lines_an_array(tmp_path: Path, first: bytes) -> None:
+    bad, good = read(tmp_path / "file.jsonl", first + b"\n" + GOOD)
+    assert isinstance(bad, BadLine)
+    assert bad.line == 1
+    assert isinstance(good, Record)
+
+
+@pytest.mark.parametrize("name", ["file.csv", "file.tsv", "file"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_tables_with_semicolons_or_tabs(tmp_path: Path, name: str, delimiter: str, quoting: int) -> None:
+    path = tmp_path / name
+    pairs = [(f"{number}{text}", f"{text}, a; b\tc") for number, text in enumerate(HARD_TEXTS)]
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, quoting=quoting)
+        writer.writerow(["question", "response", "note; of, mine" if quoting == csv.QUOTE_ALL else "note"])
+        writer.writerows((*pair, "") for pair in pairs)
+    records = list(detect(path).records())
+    assert texts(records) == pairs
+
+
+def test_a_header_with_commas_is_split_at_them_alone(tmp_path: Path) -> None:
+    data = b"question,response,a;b\tc;d;e\nq,r,x\nq;r,s\n"
+    good, bad = read(tmp_path / "file.csv", data)
+    assert isinstance(good, Record)
+    assert bad == BadLine(3, "2 values where the header has 3 columns")

@@ -186,7 +186,7 @@ def test_preview_says_what_was_detected_and_shows_the_first_records(tmp_path: Pa
     path = tmp_path / "file.jsonl"
     path.write_text("".join(json.dumps({"prompt": str(n), "completion": "r", "id": n}) + "\n" for n in range(30)))
     source, records = preview(path, limit=3)
-    assert source.description == (
+    assert source.described(30, 0) == (
         "JSON Lines; question from 'prompt', response from 'completion'; ids from 'id'; no gold answers"
     )
     assert [record.line for record in records] == [1, 2, 3]
@@ -195,11 +195,13 @@ def test_preview_says_what_was_detected_and_shows_the_first_records(tmp_path: Pa
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "blank.jsonl").write_text("\n \n")
+    (tmp_path / "broken.jsonl").write_text("question\nresponse\n")
     (tmp_path / "file.gz").write_bytes(b"\x1f\x8b rest")
     (tmp_path / "wide.csv").write_text("question,response\n", encoding="utf-16")
     for name, text in (
         ("empty.jsonl", "is empty"),
         ("blank.jsonl", "holds no records"),
+        ("broken.jsonl", r"^broken\.jsonl:1: not JSON: .* at column 1\. None of its first lines can be read"),
         ("file.gz", "gzip"),
         ("wide.csv", "UTF-16"),
         (".", "is not a file"),

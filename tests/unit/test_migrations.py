@@ -71,6 +71,29 @@ def test_the_old_file_is_kept_as_a_backup(tmp_path: Path, schema: int) -> None:
     assert len(backups(path)) == 1
 
 
+def test_backups_dated_ahead_do_not_lock_the_user_out(tmp_path: Path) -> None:
+    path = old_catalogue(tmp_path, 4)
+    folder = tmp_path / "catalogue.db.d" / "backups"
+    folder.mkdir(parents=True)
+    for day in (1, 2, 3):
+        shutil.copy(path, folder / f"2099010{day}-000000.db")
+    prepare(path)
+    assert schema_version(path) == SCHEMA_VERSION
+    assert schema_version(backups(path)[0].path) == 4
+
+
+def test_without_a_backup_the_old_file_stays_as_it_was(tmp_path: Path) -> None:
+    path = old_catalogue(tmp_path, 4)
+    before = path.read_bytes()
+    (tmp_path / "catalogue.db.d").mkdir()
+    (tmp_path / "catalogue.db.d" / "backups").touch()
+    with pytest.raises(
+        SapError, match=r"This version updates .* and backs it up before\. The folder .* cannot be used"
+    ):
+        prepare(path)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("schema", [0, *OLD_SCHEMAS])
 def test_a_migration_killed_at_any_statement_leaves_old_or_new(tmp_path: Path, schema: int) -> None:
     """Never anything between; and the next one goes through."""

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError, NotFoundError, SapError, UsageError
+from core.export.csv_text import csv_text
 from core.store.db import Writer, open_reader
 from core.store.deletion import delete_strategy
-from core.store.outcomes import OutcomesPreview, StoredOutcome, import_outcomes, outcomes, preview_outcomes
+from core.store.outcomes import (
+    OutcomesPreview,
+    StoredOutcome,
+    delete_outcomes,
+    import_outcomes,
+    outcomes,
+    preview_outcomes,
+)
+from core.store.strategies import StrategyFields, add_strategy
 
 
 def store(catalogue: Path, text: str, **options: str | None):
@@ -68,7 +77,12 @@ def test_columns_choose_the_rows(catalogue: Path, model: str | None, expected: l
         ("strategy,accuracy\nplain,0.5\n", {"model": None}, UsageError, "no column target_model"),
         ("strategy,accuracy\nplain,0.5\n", {"model": "tiny", "task": "none"}, NotFoundError, "no task 'none'"),
         (TWO_MODELS, {"model": "three"}, InputError, "no outcome of sums under three. It has: sums under one"),
-        ("strategy,seed\nplain,0\n", {"model": "tiny"}, InputError, r"outcomes\.csv:2: there is no column 'accuracy'"),
+        (
+            "strategy,seed\nplain,0\nplain,1\n",
+            {"model": "tiny"},
+            InputError,
+            r"outcomes\.csv:2: there is no column 'accuracy'",
+        ),
     ],
 )
 def test_bad_outcomes_leave_nothing(
@@ -84,6 +98,51 @@ def test_outcomes_of_a_deleted_strategy_are_gone(catalogue: Path) -> None:
     with Writer(catalogue) as writer:
         delete_strategy(writer, "sums", "plain")
     assert stored(catalogue) == [("tiny", "chatty", 0, 0.6)]
+
+
+def test_every_bad_line_is_named_at_once(catalogue: Path) -> None:
+    text = "strategy,accuracy\nplain,0.5\nplian,0.4\nchatty,50\n"
+    with pytest.raises(
+        InputError, match=r"^Bad lines: outcomes\.csv 2; all named above\. Nothing was kept\."
+    ) as caught:
+        store(catalogue, text, model="tiny")
+    assert [line.split(" ")[0] for line in caught.value.details] == ["outcomes.csv:3:", "outcomes.csv:4:"]
+    assert stored(catalogue) == []
+    many = "strategy,accuracy\n" + "plain,50\n" * 250
+    with pytest.raises(InputError, match=r"^Bad lines: outcomes\.csv 250; 100 of them named above\.") as caught:
+        store(catalogue, many, model="tiny")
+    assert len(caught.value.details) == 100
+
+
+def test_names_that_an_export_guarded_against_spreadsheets(catalogue: Path) -> None:
+    with Writer(catalogue) as writer:
+        add_strategy(writer, "sums", "=1+1", StrategyFields())
+        add_strategy(writer, "sums", "'+2", StrategyFields())
+    text = csv_text(("strategy", "accuracy"), [("=1+1", 0.5), ("'+2", 0.6), ("plain", 0.7)])
+    assert look(catalogue, text, model="tiny").problems == ()
+    store(catalogue, text, model="tiny")
+    assert stored(catalogue) == [("tiny", "'+2", 0, 0.6), ("tiny", "=1+1", 0, 0.5), ("tiny", "plain", 0, 0.7)]
+
+
+def test_deleted_outcomes_are_gone_and_others_stay(catalogue: Path) -> None:
+    text = "strategy,seed,accuracy\nplain,0,0.5\nplain,1,0.6\nchatty,0,0.25\n"
+    for model in ("tiny", "mistyped"):
+        store(catalogue, text, model=model)
+    with Writer(catalogue) as writer:
+        assert delete_outcomes(writer, "sums", "mistyped", "plain") == 2
+        assert stored(catalogue, "sums", "mistyped") == [("mistyped", "chatty", 0, 0.25)]
+        assert delete_outcomes(writer, "sums", "mistyped") == 1
+        for arguments, words in (
+            (("sums", "mistyped"), r"no outcome of mistyped\. It has: chatty under tiny, plain under tiny\.$"),
+            (("sums", "tiny", "plian"), "no outcome of plian under tiny"),
+            (("gone", "tiny"), "no task 'gone'"),
+        ):
+            with pytest.raises(NotFoundError, match=words):
+                delete_outcomes(writer, *arguments)
+        assert len(stored(catalogue)) == 3
+        delete_outcomes(writer, "sums", "tiny")
+        with pytest.raises(NotFoundError, match="It has none"):
+            delete_outcomes(writer, "sums", "tiny")
 
 
 def look(catalogue: Path, text: str, **options: str | None) -> OutcomesPreview:

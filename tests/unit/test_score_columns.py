@@ -11,6 +11,7 @@ from statistics import mean
 import pytest
 
 from core.errors import InputError, NotFoundError, SapError, UsageError
+from core.export.csv_text import csv_text
 from core.export.formats import ranking_json
 from core.metrics.registry import all_metrics
 from core.rank import computable_metrics, ranking_report
@@ -193,7 +194,8 @@ def test_a_task_without_ids_takes_lists_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sap", "ppl", "rank", "n", "accuracy", "x_low", "sap_high", "", "1x", "a b", HOSTILE, "x" * 41]
+    "name",
+    ["sap", "ppl", "rank", "n", "accuracy", "share_right", "x_low", "sap_high", "", "1x", "a b", HOSTILE, "x" * 41],
 )
 def test_names_that_a_column_cannot_have(catalogue: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -250,6 +252,27 @@ def test_the_app_shows_columns_and_controls_as_they_were_ranked(catalogue: Path,
     for ours, theirs in zip(shown.metrics, report.metrics, strict=True):
         fields = "id", "label", "direction", "decimals", "description", "source"
         assert [getattr(ours, name) for name in fields] == [getattr(theirs, name) for name in fields]
+
+
+def test_every_bad_line_is_named_at_once(catalogue: Path) -> None:
+    text = "strategy,id,value\nplain,3,much\nnobody,3,1\nplain,4,1\nplain,99,1\n"
+    with pytest.raises(InputError, match=r"^Bad lines: scores\.csv 3; all named above\. Nothing was kept\.") as caught:
+        load(catalogue, text)
+    assert [line.split(" ")[0] for line in caught.value.details] == ["scores.csv:2:", "scores.csv:3:", "scores.csv:5:"]
+    assert stored(catalogue) == {}
+
+
+def test_names_that_an_export_guarded_against_spreadsheets(catalogue: Path, tmp_path: Path) -> None:
+    lines = [{"id": key, "question": f"q {key}", "response": "r"} for key in ("=2+2", "'=3+3")]
+    with Writer(catalogue) as writer:
+        import_file(writer, write_lines(tmp_path / "one.jsonl", lines), task="sums", strategy="=1+1")
+    rows = [("=1+1", "=2+2", 1), ("=1+1", "'=3+3", 2), ("plain", "3", 3)]
+    load(catalogue, csv_text(("strategy", "id", "value"), rows))
+    assert stored(catalogue) == {(name, key): (float(value), 1.0) for name, key, value in rows}
+    load(catalogue, csv_text(("strategy", "id", "value"), rows[:2]), name="alone", strategy="=1+1")
+    assert len(stored(catalogue, "alone")) == 2
+    with pytest.raises(InputError, match='no strategy "\'=9"'):
+        load(catalogue, "strategy,id,value\n'=9,3,1\n")
 
 
 def test_values_of_questions_that_were_not_scored_do_not_count(catalogue: Path, stand_in_model: Path) -> None:

@@ -40,8 +40,9 @@ CHANGED: dict[str, Any] = {
     "chat_template": "{{ messages[0]['content'] }}",
     "control_tokens": "as_published",
 }
-# The name is found from the path, the answers that are counted belong to extended runs, the digest to the folder.
-NOT_OPTIONS = {"model", "path", "answered", "reward_model_digest"}
+# The name is found from the path, the answers that are counted belong to extended runs, the digest to the folder, the
+# row number to the TASK/STRATEGY, the GPUs to the environment.
+NOT_OPTIONS = {"model", "path", "answered", "reward_model_digest", "valid_strategy", "gpus"}
 
 
 def run_of(request: RunRequest, **changes: Any) -> Run:

@@ -196,7 +196,7 @@ def test_what_is_typed_becomes_a_value_or_is_refused() -> None:
     assert parsed(SETTINGS["samples"], "12") == 12
     assert parsed(SETTINGS["keep_warm_minutes"], "1.5") == 1.5
     for name, text in (("auto_resume", "perhaps"), ("samples", "1e3"), ("samples", "0"), ("quantization", "int3"),
-                       ("keep_warm_minutes", "nan"), ("device", "cuda:")):  # fmt: skip
+                       ("examples", "0"), ("keep_warm_minutes", "nan"), ("device", "cuda:")):  # fmt: skip
         with pytest.raises(UsageError, match=name):
             parsed(SETTINGS[name], text)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.color import Color
 
-from core.text import visible
+from sap_tui.cells import on_screen
 from sap_tui.widgets.heat import _DARK, _LIGHT, BOUNDS, GLYPHS, heat_level, heat_style
 from sap_tui.widgets.token_lines import LINE_BREAK, TAB, TokenLines, token_lines
 
@@ -30,6 +30,7 @@ SIGNS = st.sampled_from(
         "\u200d",
         "\ufe0f",
         "👩‍👩‍👧",
+        "🏽",
         "[/INST]",
         "x" * 30,
     ]
@@ -37,12 +38,7 @@ SIGNS = st.sampled_from(
 
 
 def as_shown(text: str) -> str:
-    """A selector with nothing to select is shown as what it is."""
-    signs = []
-    for place, character in enumerate(text):
-        lonely = character == "\ufe0f" and (place == 0 or text[place - 1].isspace())
-        signs.append("⟨U+FE0F⟩" if lonely else character)
-    return visible("".join(signs), multiline=True).replace("\t", TAB).replace("\n", f"{LINE_BREAK}\n")
+    return on_screen(text, multiline=True).replace("\t", TAB).replace("\n", f"{LINE_BREAK}\n")
 
 
 def drawn(lines: TokenLines) -> list[str]:
@@ -57,7 +53,7 @@ def test_any_text_with_any_tokens_is_drawn_wholly_and_fits(text: str, width: int
     assert lines.text == shown
     assert "".join(drawn(lines)) == shown.replace("\n", "")
     for line in drawn(lines):
-        assert visible(line) == line
+        assert on_screen(line) == line
         assert cell_len(line) <= max(width, 2)
     assert len(lines.ends) == len(ends)
     assert list(lines.ends) == sorted(lines.ends)

@@ -15,7 +15,7 @@ import transformers
 from safetensors import SafetensorError
 
 from core.errors import RunError
-from core.model_files import check_model_files
+from core.model_files import check_adapter_files
 from core.scoring.hf.encode import ChatEncoder, chat_template_of
 from core.scoring.hf.engine import HuggingFaceEngine
 from core.scoring.hf.folder import check_config, check_folder, wants_own_code
@@ -141,11 +141,7 @@ def load_weights(
 
 
 def _load_adapter(model: Any, folder: Path) -> None:
-    if not (folder / "adapter_config.json").is_file():
-        raise RunError(f"{folder} is no adapter: it has no adapter_config.json.")
-    check_model_files(folder)
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise RunError(f"The adapter {folder} has no adapter_model.safetensors.", "Pickled weights are not opened.")
+    check_adapter_files(folder)
     try:
         info = model.load_adapter(str(folder))
     except Exception as error:
