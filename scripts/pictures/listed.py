@@ -24,7 +24,7 @@ PICTURES = (
     Picture("ranking-no-colour", (), "P(best)", "ranking", environment={"NO_COLOR": "1"}),
     Picture("ranking-narrow", (), "95% interval", "ranking", size=NARROW),
     Picture("compare", _TO_COMPARE, "nats", "ranking"),
-    Picture("sample", (*_TO_COMPARE, ("tab", "nats"), ("enter", "entropy"), "w", "w"), "token 60 of", "ranking"),
+    Picture("sample", (*_TO_COMPARE, ("tab", "nats"), ("enter", "entropy"), "w", "w"), "token 35 of", "ranking"),
     Picture("outcomes", (), "outcome, accuracy", "outcomes"),
     Picture("agreement", ("v",), "first by", "outcomes"),
     Picture("convergence", ("v", "v"), "questions, in the order", "outcomes"),
