@@ -121,6 +121,9 @@ class LiveScreen(MainScreen):
             self.pane.show(Content())
             return
         details = snapshot.details if snapshot.watched.run == run.id else RunDetails()
+        if self.pane.has_class("-unranked") == bool(run.done):
+            self.pane.toggle_class("-unranked")
+            self.call_after_refresh(self.show_snapshot)
         facts, ranking, events = (lines.size.width for lines in self.pane.query(Lines))
         if self._rankings.is_due(run):
             self._compute_ranking(run)
