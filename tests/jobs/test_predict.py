@@ -66,7 +66,7 @@ class Work:
     def predict(self, on_step: Callable[[], None] = lambda: None) -> int:
         """How many predictions the pool has."""
         work = RunWork(self.writer, self.claim, self.run, lambda: self.engine, on_step)
-        return len(Predictor(work, 1).pool(scope_of(self.writer.connection, self.run.id)))
+        return len(Predictor(work, 1).pool(scope_of(self.writer.connection, self.run.id, self.run.request)))
 
     def stored(self) -> dict[bytes, tuple[str, tuple[int, ...]]]:
         """Text and token ids by context, as another process sees them."""
