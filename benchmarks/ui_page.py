@@ -53,10 +53,11 @@ def checks(found: dict[str, Any]) -> list[Check]:
     """The goals beside what was measured; of a goal for every screen, the worst screen."""
     found = {"million": {"opened": None, "turned": None}} | found
     worst = {name: max(found["keys"], key=lambda row, name=name: row[name]) for name in ("p50", "p90")}  # type: ignore[misc]
+    live = max((found.get(name) or [0] for name in ("live_bytes", "live_bytes_true_colour")), key=mean)
     rows = [
         (f"key, p50 of the slowest screen ({worst['p50']['screen']})", 10, "{:.1f} ms", 1e3 * worst["p50"]["p50"]),
         (f"key, p90 of the slowest screen ({worst['p90']['screen']})", 50, "{:.1f} ms", 1e3 * worst["p90"]["p90"]),
-        ("live screen, mean", 20, "{:.1f} KiB/s", _part(mean, found.get("live_bytes"), 1 / 1024)),
+        ("live screen, mean, in the colours that take more", 20, "{:.1f} KiB/s", _part(mean, live, 1 / 1024)),
         ("first paint beside a busy scorer, p50", 0.5, "{:.2f} s", _part(median, found.get("first_paint_beside"))),
         ("first paint alone, p50", 0.5, "{:.2f} s", _part(median, found.get("first_paint_alone"))),
         ("peak memory after all screens", 120, "{:.0f} MB", _part(sum, [found.get("peak_bytes") or 0], 1e-6)),

@@ -48,6 +48,8 @@ class DetailPane(VerticalScroll, can_focus=False):
     DEFAULT_CSS = """
     DetailPane {
         scrollbar-size: 0 1;
+        /* Texts are wrapped for their width: a scrollbar that took some of it could come and go for ever. */
+        scrollbar-gutter: stable;
         & > Container { height: auto; layout: vertical; }
         & Static { height: auto; }
     }

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.geometry import Region
 
@@ -17,7 +18,7 @@ from core.store.db import open_reader
 from core.store.runs import run_by_id
 from sap_tui.live_rankings import LEAST_SECONDS, LiveRankings
 from sap_tui.rankings import Rankings
-from sap_tui.widgets.detail_pane import Lines, hanging
+from sap_tui.widgets.detail_pane import DetailPane, Lines, hanging
 from sap_tui.widgets.live_ranking import steady_scale
 from tests.conftest import keep_warm
 from tests.jobs.helpers import queue_run, run_now, start_scorer
@@ -238,3 +239,21 @@ async def test_long_names_that_differ_at_the_end_are_told_apart(
         names = [next(word for word in line.split() if word.startswith("step_")) for line in lines]
         assert {name[-2:] for name in names} == {"v1", "v2"}
         assert all(len(name) >= 14 for name in names)
+
+
+async def test_a_scrollbar_takes_no_width_from_the_texts() -> None:
+    """Wrapped for another width they could need a scrollbar no more, and then need it again, for ever."""
+
+    class OnePane(App[None]):
+        def compose(self) -> ComposeResult:
+            yield DetailPane(1)
+
+    async with OnePane().run_test(size=(60, 20)) as pilot:
+        pane = pilot.app.query_one(DetailPane)
+        widths = []
+        for lines in (1, 100):
+            pane.show(Content(), Content("\n").join([Content("word " * 20)] * lines))
+            await pilot.pause()
+            assert pane.show_vertical_scrollbar == (lines == 100)
+            widths.append(pilot.app.query_one(Lines).size.width)
+        assert widths[0] == widths[1] > 0

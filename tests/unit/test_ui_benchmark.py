@@ -137,7 +137,7 @@ def test_the_page_holds_what_was_measured() -> None:
     million = {"responses": 1_000_000, "scored": 10, "opened": [0.2, 0.4, 0.25], "turned": [0.012] * 9 + [0.5]}
     found = figures(live_bytes=[2048, 4096], first_paint_beside=[0.4, 0.6, 0.45], peak_bytes=70e6, million=million)
     text = report.page({"ui": found})
-    assert "| live screen, mean | under 20.0 KiB/s | 3.0 KiB/s | reached |" in text
+    assert "| live screen, mean, in the colours that take more | under 20.0 KiB/s | 3.0 KiB/s | reached |" in text
     assert "| many responses: open, p50 | under 300 ms | 250 ms | reached |" in text
     assert "the worst second 4.0 KiB" in text
     assert "not measured on a GPU" in text
