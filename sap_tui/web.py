@@ -10,12 +10,22 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from textual_serve.server import Server
+from textual_serve import server
+from textual_serve.app_service import AppService
 
 REMOTE_FONT = re.compile(r"<link\b[^>]*\bfonts\.googleapis\.com[^>]*>")
 
 
-class OwnServer(Server):
+class PatientAppService(AppService):
+    """Waits for the end of its app's process: a loop that closes before tells on stderr what it left open."""
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._process is not None:
+            await self._process.wait()
+
+
+class OwnServer(server.Server):
     """textual-serve for one command; with `hosts` only for pages that were asked for under these names."""
 
     def __init__(self, command: str, host: str, port: int, hosts: Collection[str]) -> None:
@@ -58,4 +68,5 @@ class OwnServer(Server):
 
 def serve_app(command: str, host: str, port: int, hosts: Collection[str]) -> None:
     """Run the server until it is interrupted. OSError when it cannot listen there."""
+    server.AppService = PatientAppService  # type: ignore[attr-defined]
     OwnServer(command, host, port, hosts).serve()
