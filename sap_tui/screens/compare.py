@@ -242,7 +242,7 @@ class CompareScreen(Screen[None]):
         other = self._text("b" if message.text.id == "a" else "a")
         if self._together and message.text.id == self._side and message.text.max_scroll_y:
             share = message.text.scroll_offset.y / message.text.max_scroll_y
-            other.scroll_to(y=round(share * other.max_scroll_y), animate=False, immediate=True)
+            other.scroll_to_row(round(share * other.max_scroll_y))
 
     def on_heat_text_opened(self) -> None:
         self._open_sample()

@@ -111,7 +111,7 @@ class OutcomesScreen(MainScreen):
         if name != self._view_name:
             self._view_name, self._view, self._made_of, self._problem, self._asked_at = name, None, (), "", 0.0
             self.table.action_first_row()
-            self.table.scroll_to(x=0, animate=False)
+            self.table.show_first_columns()
             self.show_snapshot()
 
     def _run(self, snapshot: Snapshot) -> Run | None:

@@ -207,7 +207,7 @@ class RankingScreen(MainScreen):
             last = self._metric if self._metric in names else self._report.ranking.metric
             self._metric = names[(names.index(last) + 1) % len(names)]
             self._asked_at = 0.0
-            self.table.scroll_x = 0
+            self.table.show_first_columns()
             self.show_snapshot()
 
     def action_mark(self) -> None:
@@ -249,7 +249,7 @@ class RankingScreen(MainScreen):
     def action_by_model(self) -> None:
         """One ranking, or those under every target model side by side."""
         self._is_by_model = not self._is_by_model
-        self.table.scroll_to(x=0, animate=False)
+        self.table.show_first_columns()
         self.show_snapshot()
 
     def action_scroll_pane_down(self) -> None:

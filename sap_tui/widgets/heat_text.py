@@ -87,7 +87,7 @@ class HeatText(ScrollView, can_focus=True):
         self._worst_first = sorted(range(len(ends or ())), key=lambda token: -surprisal[token])
         self.cursor, self._worst, self._wanted_cell = 0, -1, None
         self._lay_out()
-        self.scroll_to(y=0, animate=False, immediate=True)
+        self.scroll_to_row(0)
 
     def show_numbers(self, numbers: bool) -> None:
         self.numbers = numbers
@@ -171,7 +171,11 @@ class HeatText(ScrollView, can_focus=True):
         row = self._layout.line_of(self._layout.start(self.cursor)) * rows
         wanted = min(max(top, row + rows - max(1, self.size.height)), row)
         if wanted != top:
-            self.scroll_to(y=wanted, animate=False, immediate=True)
+            self.scroll_to_row(wanted)
+
+    def scroll_to_row(self, row: int) -> None:
+        """Forced: until the next layout there is no scrollbar yet, without which Textual does not scroll."""
+        self.scroll_to(y=row, animate=False, immediate=True, force=True)
 
     def next_worst(self, step: int) -> None:
         """To the token with the next less surprisal, or back to the one with the next more."""
@@ -199,16 +203,16 @@ class HeatText(ScrollView, can_focus=True):
 
     def action_first_row(self) -> None:
         self.move_to(0)
-        self.scroll_to(y=0, animate=False, immediate=True)
+        self.scroll_to_row(0)
 
     def action_last_row(self) -> None:
         self.move_to(self.tokens - 1)
-        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+        self.scroll_to_row(self.max_scroll_y)
 
     def _move_lines(self, step: int) -> None:
         """To the token that stands above or below; a text without tokens scrolls."""
         if not self.tokens:
-            self.scroll_to(y=self.scroll_offset.y + step, animate=False, immediate=True)
+            self.scroll_to_row(self.scroll_offset.y + step)
             return
         here = self._layout.line_of(self._layout.start(self.cursor))
         line = max(0, min(here + step, len(self._layout.lines) - 1))

@@ -151,12 +151,16 @@ class RecordTable(ScrollView, can_focus=True):
                 self.post_message(self.Moved(self, self.cursor_key))
 
     def _scroll_to_cursor(self) -> None:
+        if not self.size:
+            # Not laid out yet; the first size brings the cursor into sight.
+            return
         height = max(1, self.size.height - 1)
         top = self.scroll_offset.y
         # A heading above the first row that one can reach stays in sight.
         wanted = min(max(top, self._cursor - height + 1), self._cursor)
         if wanted != top:
-            self.scroll_to(y=wanted, animate=False, immediate=True)
+            # Until the next layout there is no scrollbar yet, without which Textual does not scroll unless forced.
+            self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
 
     def action_cursor_up(self) -> None:
         self._move(self._cursor - 1)
@@ -181,6 +185,9 @@ class RecordTable(ScrollView, can_focus=True):
 
     def action_columns_right(self) -> None:
         self._scroll_columns(12)
+
+    def show_first_columns(self) -> None:
+        self.scroll_x = 0
 
     def _scroll_columns(self, cells: int) -> None:
         furthest = max(0, self._full_width - self.size.width)
@@ -288,7 +295,7 @@ class RecordTable(ScrollView, can_focus=True):
             return line
         keymap: Keymap = getattr(self.app, "keymap", Keymap())
         key = keymap.shown(COLUMNS_RIGHT)[-1]
-        more = self._drawn(Content.styled(f" {key} ›", "$primary"), style)
+        more = self._drawn(Content.styled(f" {key} ›{' ' * self.show_vertical_scrollbar}", "$primary"), style)
         return Strip.join([line.crop(0, self.size.width - more.cell_length), more])
 
     def _style(self, *parts: str) -> Style:

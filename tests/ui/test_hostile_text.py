@@ -167,7 +167,7 @@ async def test_a_screen_shows_the_same_of_a_payload_and_of_its_scrubbed_twin(
     scrubbed = await seen(opened, monkeypatch, twins.catalogue("scrubbed"), WALKS[name])
     raw = await seen(opened, monkeypatch, twins.catalogue("raw"), WALKS[name], scrubbed)
     for place, (one, other) in enumerate(zip(raw, scrubbed, strict=True)):
-        assert one.split("\n") == other.split("\n"), f"after {WALKS[name].steps[: place + 1]}"
+        assert one.split("\n") == other.split("\n"), f"after {WALKS[name].steps[:place]}"
 
 
 def assert_clean(session: Session) -> None:

@@ -108,6 +108,14 @@ async def test_the_cursor_follows_the_work_until_it_is_moved(running: Path, open
         assert session.table.cursor_key == 1
 
 
+async def test_the_run_at_work_is_in_sight_among_many(running: Path, stand_in_model: Path, opened: Opener) -> None:
+    for _ in range(40):
+        queue_run(running, stand_in_model, samples=12)
+    async with opened(running, screen="live", size=(120, 40)) as session:
+        await session.until(lambda: session.table.cursor_key == 2)
+        await session.sees("#2 ●")
+
+
 async def test_the_end_of_a_run_is_said_on_every_screen(running: Path, opened: Opener) -> None:
     async with opened(running, screen="ranking") as session:
         change(running, "UPDATE runs SET state = 'failed', why = 'no memory' WHERE id = 2")

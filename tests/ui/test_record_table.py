@@ -68,6 +68,51 @@ async def test_of_a_million_rows_only_the_seen_ones_are_asked_for() -> None:
         assert len(source.asked) < 120
 
 
+async def test_a_row_far_down_comes_into_sight_as_soon_as_there_are_rows() -> None:
+    async with (app := TableApp()).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        app.table.show(Numbers(), empty=Content())
+        app.table.move_to(500)
+        await pilot.pause()
+        assert "row 500" in "".join(app.line(y) for y in range(1, 20))
+
+
+class EarlyApp(TableApp):
+    """Rows come, and the cursor goes to one, before anything is laid out."""
+
+    def on_mount(self) -> None:
+        assert not self.table.size
+        self.table.show(Numbers(), empty=Content())
+        self.table.move_to(500)
+
+
+async def test_rows_that_come_before_the_first_layout_scroll_as_far_as_later_ones() -> None:
+    async with (app := EarlyApp()).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        assert "row 500" in app.line(19)
+
+
+async def test_the_sign_for_more_columns_stands_beside_the_scrollbar() -> None:
+    async with (app := TableApp()).run_test(size=(60, 10)) as pilot:
+        app.table.show(Rows([Numbers()[0]]), empty=Content())
+        await pilot.pause()
+        assert app.line(0).endswith(" ›")
+        app.table.show(Numbers(), empty=Content())
+        await pilot.pause()
+        assert app.table.show_vertical_scrollbar
+        assert app.line(0).endswith(" › ")
+        assert len(app.line(0)) == 60
+
+
+async def test_the_first_columns_can_be_shown_again() -> None:
+    async with (app := TableApp()).run_test(size=(60, 10)) as pilot:
+        app.table.show(Numbers(), empty=Content())
+        await pilot.press(*["right"] * 9)
+        assert "wide 0" not in app.line(1)
+        app.table.show_first_columns()
+        assert "wide 0" in app.line(1)
+
+
 async def test_the_first_column_stays_when_the_others_scroll() -> None:
     async with (app := TableApp()).run_test(size=(60, 10)) as pilot:
         app.table.show(Numbers(), empty=Content())
