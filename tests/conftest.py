@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from benchmarks.ui_catalogue import end_processes as end_processes
 
@@ -23,6 +24,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Whoever starts the tests in the background of a shell lets them ignore Ctrl-C, and so would every program they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more about the machine than about the program.
+settings.register_profile("sap-tui", deadline=None)
+settings.load_profile("sap-tui")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

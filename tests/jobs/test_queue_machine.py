@@ -7,6 +7,4 @@ from hypothesis import HealthCheck, settings
 from tests.jobs.queue_machine import Queue
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(
-    max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestQueue.settings = settings(max_examples=50, stateful_step_count=30, suppress_health_check=list(HealthCheck))

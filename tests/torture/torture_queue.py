@@ -8,5 +8,5 @@ from tests.jobs.queue_machine import Queue
 
 TestQueue = Queue.TestCase
 TestQueue.settings = settings(
-    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=200, stateful_step_count=50, suppress_health_check=list(HealthCheck), database=None
 )

@@ -32,7 +32,7 @@ def drawn_lines(draw: st.DrawFn) -> bytes:
     return bytes(line)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(drawn_lines(), min_size=1, max_size=10))
 def test_lines_that_hypothesis_draws(lines: list[bytes]) -> None:
     with TemporaryDirectory() as folder:

@@ -224,7 +224,7 @@ def test_tokens_that_do_not_reach_the_end_of_the_text_lose_none_of_theirs_to_lat
     assert np.flatnonzero(dropped_tokens("a b c d. e f", np.array([1, 3, 5, 7]))).tolist() == [0, 1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=40))
 def test_dropped_tokens_equal_a_walk_over_the_characters(pieces: list[str]) -> None:
     text, ends = tokens_of(*pieces)
