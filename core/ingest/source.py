@@ -39,7 +39,7 @@ OnProgress = Callable[[int, float], None]
 class Source:
     """A file with its format, its layout and the names of its other fields; an empty name means that none is read.
 
-    `names` are those of all fields in its first row. With `has_ids` every record has an id; without, none.
+    `names` are those of all fields in its first record. With `has_ids` every record has an id; without, none.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class Source:
             identifier = read_id(row.fields, self.id_field)
             if (identifier is not None) != self.has_ids:
                 raise Unreadable(
-                    "no id, although the file has ids" if self.has_ids else "an id, the first line has none"
+                    "no id, although the file has ids" if self.has_ids else "an id, the first record has none"
                 )
             answer = read_answer(row.fields, self.answer_field)
             for turn in sample.turns:
@@ -100,14 +100,15 @@ class Source:
 
 
 def detect(path: Path, field_map: FieldMap | None = None) -> Source:
-    """Find out a file's format and layout from its name and its first rows; `field_map` names fields by meaning.
+    """Find out a file's format and layout from its name and the first row that has one; `field_map` names fields by
+    meaning.
 
     Raises NotFoundError or InputError.
     """
     given = field_map or {}
     id_field, answer_field = given.get("id", "id"), given.get("answer", "answer")
     format_ = format_of(path)
-    fields = _first_fields(path, format_)
+    fields = _telling_fields(path, format_, given)
     _check_given(path, given, fields)
     return Source(
         path=path,
@@ -127,13 +128,20 @@ def preview(path: Path, field_map: FieldMap | None = None, limit: int = 20) -> t
         return source, list(islice(records, limit))
 
 
-def _first_fields(path: Path, format_: Format) -> Mapping[str, object]:
+def _telling_fields(path: Path, format_: Format, given: FieldMap) -> Mapping[str, object]:
+    """Those of the first row that has a layout; where none of the first rows has one, of the first that can be read."""
+    first: Row | None = None
+    bad: BadLine | None = None
     with open_file(path) as stream, closing(read_rows(path, format_, stream)) as rows:
-        bad: BadLine | None = None
         for row in islice(rows, LINES_TO_JUDGE_BY):
-            if isinstance(row, Row):
+            if isinstance(row, BadLine):
+                bad = bad or row
+            elif set(filter(None, given.values())) <= row.fields.keys() and _find_layout(given, row.fields):
                 return row.fields
-            bad = bad or row
+            else:
+                first = first or row
+    if first:
+        return first.fields
     if bad:
         raise InputError(f"{bad.message(path)}.", "None of its first lines can be read; is it the right file?")
     raise InputError(f"{visible(path.name)} holds no records.", "Check how it was made.")
@@ -149,17 +157,22 @@ def _check_given(path: Path, given: FieldMap, fields: Mapping[str, object]) -> N
 
 
 def _layout(path: Path, given: FieldMap, fields: Mapping[str, object]) -> Layout:
-    recognized = (module.recognize(fields) for module in LAYOUTS)
-    found = next((layout for layout in recognized if layout), None)
-    if "question" in given or "response" in given:
-        known = found if isinstance(found, tidy.Tidy) else tidy.Tidy()
-        found = tidy.Tidy(given.get("question", known.question), given.get("response", known.response))
-    if found is None or (isinstance(found, tidy.Tidy) and not fields.keys() >= set(found.fields)):
+    found = _find_layout(given, fields)
+    if found is None:
         raise InputError(
             f"{visible(path.name)} has no layout that is known; its fields: {names_in_words(fields)}.",
             "Say which is which: --map question=FIELD,response=FIELD",
         )
     return found
+
+
+def _find_layout(given: FieldMap, fields: Mapping[str, object]) -> Layout | None:
+    recognized = (module.recognize(fields) for module in LAYOUTS)
+    found = next((layout for layout in recognized if layout), None)
+    if "question" in given or "response" in given:
+        known = found if isinstance(found, tidy.Tidy) else tidy.Tidy()
+        found = tidy.Tidy(given.get("question", known.question), given.get("response", known.response))
+    return None if isinstance(found, tidy.Tidy) and not fields.keys() >= set(found.fields) else found
 
 
 def names_in_words(fields: Iterable[str]) -> str:

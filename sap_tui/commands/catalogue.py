@@ -114,6 +114,7 @@ def import_predictions(arguments: argparse.Namespace) -> int:
     from core.store import predictions
     from core.store.db import Writer, prepare
     from core.text import visible
+    from sap_tui.words import counted
 
     target = find_target(arguments.model, revision=arguments.revision)
     prepare(arguments.catalogue)
@@ -137,7 +138,7 @@ def import_predictions(arguments: argparse.Namespace) -> int:
     ):
         if count:
             _say(f"  {text}: {count:,}")
-    print(f"{visible(report.task)}: {report.stored:,} predictions of {visible(target.name)}")
+    print(f"{visible(report.task)}: {counted(report.stored, 'prediction')} of {visible(target.name)}")
     return 0
 
 
@@ -215,6 +216,7 @@ def _print_tasks(shown: list[Task], found: list[Strategy]) -> None:
 def _print_report(file: Path, report: ImportReport, bad: str = "skipped", fields: str = "") -> None:
     """`bad` is what became of the bad lines, `fields` a line about the fields of the file."""
     from core.text import visible
+    from sap_tui.words import counted
 
     _say(f"{visible(file.name)}: {visible(report.detected)}")
     if fields:
@@ -225,11 +227,11 @@ def _print_report(file: Path, report: ImportReport, bad: str = "skipped", fields
         _say(f"  and {report.skipped - len(report.skipped_lines):,} more such lines")
     for warning in report.warnings:
         _say(f"  {visible(warning)}")
-    skipped = f", {report.skipped:,} lines {bad}" if report.skipped else ""
+    skipped = f", {counted(report.skipped, 'line')} {bad}" if report.skipped else ""
     replaced = " in place of earlier ones" if report.replaced else ""
     print(
-        f"{visible(report.task)} / {visible(report.strategy)}: {report.responses:,} responses{replaced},"
-        f" {report.new_questions:,} new questions{skipped}"
+        f"{visible(report.task)} / {visible(report.strategy)}: {counted(report.responses, 'response')}{replaced},"
+        f" {counted(report.new_questions, 'new question')}{skipped}"
     )
 
 

@@ -54,7 +54,7 @@ def run_facts(run: Run, details: RunDetails, width: int = SPARKLINE_WIDTH) -> li
         Fact("errors", f"{run.errors:,} without a score" if run.errors else ""),
         Fact("took", _took(run)),
         Fact("samples", f"{counted(len(run.strategies), 'strategy')} on {counted(run.questions, 'question')}"),
-        Fact("reused", f"{run.reused:,} scores existed before" if run.reused else ""),
+        Fact("reused", f"{counted(run.reused, 'score')} existed before" if run.reused else ""),
         Fact("metrics", ", ".join(run.request.metrics)),
         Fact("task", run.task),
         Fact("model", f"{run.model} {precision(run)}"),

@@ -270,16 +270,18 @@ def _dry_run(arguments: argparse.Namespace, submission: Submission) -> int:
         print(json.dumps(found.to_json()))
         return 0
     from sap_tui.commands.progress import duration
+    from sap_tui.words import counted
 
     scored = f"{found.samples:,} of {found.strategies} strategies on {found.questions} questions"
     print(f"samples      {scored}: {found.reused:,} scored already, {found.to_score:,} to score")
     for code, count in found.failed.items():
         print(f"left out     {count:,} {code.replace('_', ' ')}")
     if found.predictions:
-        print(f"predictions  the target model answers {found.predictions:,} questions first")
+        print(f"predictions  the target model answers {counted(found.predictions, 'question')} first")
     if found.with_control_tokens:
         fate = "stay ordinary text" if arguments.control_tokens == "as_text" else "are taken as such"
-        print(f"control      {found.with_control_tokens:,} samples hold control tokens of the model, which {fate}")
+        samples = counted(found.with_control_tokens, "sample")
+        print(f"control      control tokens of the model in {samples}, which {fate}")
     print(f"tokens       {found.tokens:,}")
     print(f"memory       about {found.memory_bytes / 2**30:.1f} GiB")
     print(f"time         {duration(found.seconds) if found.seconds is not None else 'unknown: new model or precision'}")

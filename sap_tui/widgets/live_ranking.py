@@ -11,6 +11,7 @@ from core.export.formats import verdict_sentence
 from core.export.report import RankingReport
 from sap_tui.text import MUTED, plain, shortened
 from sap_tui.widgets.interval_plot import Scale
+from sap_tui.words import counted
 
 LEAST_PLOT = 9
 LEAST_NAME, WIDEST_NAME = 14, 24
@@ -39,7 +40,7 @@ def ranking_so_far(report: RankingReport, out: Mapping[str, str], scale: Scale, 
     """A line for every strategy, best first, then the verdict; those in `out` are not scored any more."""
     ranking = report.ranking
     so_far = " so far" if report.partial else ""
-    lines = [Content.styled(f"Ranking{so_far}: {ranking.metric}, {ranking.questions:,} questions", HEADING)]
+    lines = [Content.styled(f"Ranking{so_far}: {ranking.metric}, {counted(ranking.questions, 'question')}", HEADING)]
     lines += [_line(report, row, scale, width, is_out=row.strategy in out) for row in ranking.rows]
     lines += [
         Content.assemble(("  ! ", "$warning"), plain(name), ": ", plain(why, MUTED))

@@ -45,7 +45,7 @@ def events(sap_tui: CommandLine, run: int) -> str:
 def test_samples_with_control_tokens_are_counted(sap_tui: CommandLine, stand_in_model: Path) -> None:
     score = ("score", "--task", "sums", "--model", stand_in_model, "--metric", "nll", "--device", "cpu")
     assert json.loads(sap_tui(*score, "--dry-run", "--json"))["with_control_tokens"] == 3
-    assert "3 samples hold control tokens of the model, which stay ordinary text" in sap_tui(*score, "--dry-run")
+    assert "control tokens of the model in 3 samples, which stay ordinary text" in sap_tui(*score, "--dry-run")
     sap_tui(*score, "--foreground")
     assert "a control token of the model: 3; they stay ordinary text" in events(sap_tui, 1)
     # The published way is another spec: nothing of the first run is taken for it.

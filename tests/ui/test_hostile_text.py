@@ -166,6 +166,9 @@ async def test_a_screen_shows_the_same_of_a_payload_and_of_its_scrubbed_twin(
     monkeypatch.setenv("HOME", str(twins.folder / "home"))
     scrubbed = await seen(opened, monkeypatch, twins.catalogue("scrubbed"), WALKS[name])
     raw = await seen(opened, monkeypatch, twins.catalogue("raw"), WALKS[name], scrubbed)
+    if raw != scrubbed:
+        # The first walk had nothing to wait for, and may have looked too early.
+        scrubbed = await seen(opened, monkeypatch, twins.catalogue("scrubbed"), WALKS[name], raw)
     for place, (one, other) in enumerate(zip(raw, scrubbed, strict=True)):
         assert one.split("\n") == other.split("\n"), f"after {WALKS[name].steps[:place]}"
 

@@ -30,7 +30,7 @@ def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def test_import_and_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "claude.jsonl", "gpt.jsonl", "--task", "maths", "--teacher", "T"]) == 0
     said = capsys.readouterr()
-    assert said.out == ("maths / claude: 2 responses, 2 new questions\nmaths / gpt: 2 responses, 1 new questions\n")
+    assert said.out == ("maths / claude: 2 responses, 2 new questions\nmaths / gpt: 2 responses, 1 new question\n")
     assert "claude.jsonl: JSON Lines; question from 'question'" in said.err
     (task,) = listed(capsys)
     assert (task["task"], task["questions"]) == ("maths", 3)
@@ -57,7 +57,7 @@ def test_import_options(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     assert main([*command, "--prompt-file", "prompt.txt", "--note", "N", "--skip-bad"]) == 0
     said = capsys.readouterr()
-    assert said.out == "t / s: 1 responses, 1 new questions, 1 lines skipped\n"
+    assert said.out == "t / s: 1 response, 1 new question, 1 line skipped\n"
     assert "  skipped other.jsonl:2: no field 'say'\n" in said.err
     assert main(["strategy", "show", "s", "--task", "t", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -84,7 +84,7 @@ def test_dry_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["import", "claude.jsonl", "gpt.jsonl", "--task", "t", "--dry-run"]
     assert main(command) == 0
     said = capsys.readouterr()
-    assert said.out == "t / claude: 2 responses, 2 new questions\nt / gpt: 2 responses, 1 new questions\n"
+    assert said.out == "t / claude: 2 responses, 2 new questions\nt / gpt: 2 responses, 1 new question\n"
     assert said.err.splitlines()[:2] == [
         "claude.jsonl: JSON Lines; question from 'question', response from 'response'; ids from 'id'; no gold answers",
         "  fields: 'id', 'question', 'response'",
@@ -95,7 +95,7 @@ def test_dry_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "  skipped gpt.jsonl:2: no field 'question'\n" in capsys.readouterr().err
     assert main([*command, "--replace"]) == 1
     said = capsys.readouterr()
-    assert said.out.endswith("t / gpt: 1 responses, 0 new questions, 1 lines bad\n")
+    assert said.out.endswith("t / gpt: 1 response, 0 new questions, 1 line bad\n")
     assert "  bad gpt.jsonl:2: no field 'question'\n" in said.err
     assert said.err.splitlines()[-1] == "Nothing was kept, and an import would keep nothing of this."
     (folder / "gpt.jsonl").write_text("[]")

@@ -182,6 +182,17 @@ def test_unknown_layouts_and_fields_name_what_there_is(tmp_path: Path) -> None:
         records_of(tmp_path, {"prompt": "a", "query": "b", "response": "c"})
 
 
+def test_a_file_is_judged_by_its_first_row_that_has_a_layout(tmp_path: Path) -> None:
+    rows = [{"error": "rate limited"}, {"id": "a", "question": "q", "response": "r"}]
+    assert records_of(tmp_path, *rows) == [
+        BadLine(1, "no field 'question'"), Record(2, "a", (Turn("user", "q"),), "r", None)
+    ]  # fmt: skip
+    rows = [{"q": "q"}, {"q": "q", "r": "r"}]
+    assert records_of(tmp_path, *rows, field_map={"question": "q", "response": "r"}) == [
+        BadLine(1, "no field 'r'"), Record(2, None, (Turn("user", "q"),), "r", None)
+    ]  # fmt: skip
+
+
 def test_preview_says_what_was_detected_and_shows_the_first_records(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
     path.write_text("".join(json.dumps({"prompt": str(n), "completion": "r", "id": n}) + "\n" for n in range(30)))
