@@ -29,7 +29,7 @@ from sap_tui.crash import crash_line
 from sap_tui.deletions import Deletion
 from sap_tui.keymap import Keymap, read_keymap
 from sap_tui.keys import bindings, shown_key
-from sap_tui.leaving import Interrupts, say_what_goes_on
+from sap_tui.leaving import Interrupts, end_with_terminal, say_what_goes_on
 from sap_tui.pace import IDLE_SECONDS, Housekeeping
 from sap_tui.palette import ValidActions
 from sap_tui.preferences import apply_setting, next_theme, refresh_seconds
@@ -70,6 +70,7 @@ def _run_app(catalogue: Path, screen: str, run: int | None) -> int:
     reason = read_only_reason(catalogue)
     problems = (*([str(reason)] if reason else []), *config.problems, *keymap.problems)
     app = SapApp(catalogue, config.settings, keymap=keymap, problems=problems, screen=screen, run=run)
+    end_with_terminal()
     app.run()
     say_what_goes_on(app)
     return app.return_code or 0

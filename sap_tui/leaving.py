@@ -1,7 +1,12 @@
-"""Leaving the app: ctrl+c pressed twice, and what goes on afterwards."""
+"""Leaving the app: ctrl+c pressed twice, a terminal that is gone, and what goes on afterwards."""
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +31,24 @@ class Interrupts:
         else:
             self._last = now
             app.say(f"Press {app.keymap.shown_first('quit')} to quit, or ctrl+c once more. Runs go on.")
+
+
+def end_with_terminal() -> None:
+    """From now on this process ends when its terminal is hung up on, whoever gets the kernel's SIGHUP.
+
+    Whoever started it may have ignored that signal, and in a session without a controlling terminal nobody gets it; the
+    app would then read from the terminal that is gone for ever.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if sys.__stdin__ is not None and sys.__stdin__.isatty():
+        threading.Thread(target=_wait_for_hang_up, args=(sys.__stdin__.fileno(),), name="hang-up", daemon=True).start()
+
+
+def _wait_for_hang_up(terminal: int) -> None:
+    hang_ups = select.poll()
+    hang_ups.register(terminal, 0)
+    if any(event & (select.POLLHUP | select.POLLERR) for _, event in hang_ups.poll()):
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def say_what_goes_on(app: SapApp) -> None:

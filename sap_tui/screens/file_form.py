@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -102,11 +103,12 @@ class FileForm(Dialog[None]):
         if self.text("path"):
             if not self._looked:
                 self.say("Reading …")
-            self.run_worker(self._preview(), group="look", exclusive=True)
+            self._look_now()
         else:
             self.say(self.ABOUT)
 
-    async def _preview(self) -> None:
+    @work(exclusive=True, group="look")
+    async def _look_now(self) -> None:
         found = await self.preview()
         if found is not None:
             self._looked = True

@@ -19,8 +19,8 @@ from core.store.db import Writer, open_reader
 from core.store.runs import runs, wish_cancel
 from tests.conftest import end_processes, wait_until
 from tests.jobs.helpers import all_scores, run_now
+from tests.terminal import Terminal
 from tests.torture.runs import LANES, Prepared, Tally, Watched, prepared, rounds, slowly, times
-from tests.torture.terminal import Terminal
 
 APP_KILLS = times(20)
 DROPS = times(10)

@@ -21,7 +21,7 @@ import pytest
 from core.text import visible
 from tests.conftest import wait_until
 from tests.hostile import PAYLOADS, Scrub, poisoned, scored_base, shown
-from tests.torture.terminal import COLUMNS, ROWS, Terminal
+from tests.terminal import COLUMNS, ROWS, Terminal
 
 # The app, with a clock and a cursor that stand still and a machine whose name is no better than the rest.
 FROZEN = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sap_tui.crash import crash_line, redacted
 from sap_tui.twin import Answer, command_line, option
 from sap_tui.widgets.record_table import RecordTable
 from tests.conftest import wait_until
+from tests.terminal import Terminal
 from tests.ui.conftest import Opener, change
 
 CRASHING = """
@@ -95,6 +97,18 @@ def test_a_fault_of_ours_is_one_line_a_private_log_and_exit_code_1(catalogue: Pa
     text = log.read_text()
     assert "broken on purpose" in text
     assert "canary-in-a-local-variable" not in text
+
+
+@pytest.mark.parametrize("signalled", [True, False])
+def test_it_ends_with_its_terminal_when_the_signal_is_ignored_or_sent_to_nobody(
+    catalogue: Path, signalled: bool
+) -> None:
+    app = [sys.executable, "-m", "sap_tui.cli", "--catalogue", str(catalogue)]
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"', *app]
+    terminal = Terminal(ignoring, catalogue.parent, controlling=signalled)
+    terminal.shows("2 strategies")
+    terminal.hang_up()
+    assert terminal.process.wait(20) == -signal.SIGHUP
 
 
 def test_an_interrupt_while_it_starts_is_no_fault(catalogue: Path) -> None:
