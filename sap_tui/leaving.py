@@ -34,19 +34,19 @@ class Interrupts:
 
 
 def end_with_terminal() -> None:
-    """From now on this process ends when its terminal is hung up on, whoever gets the kernel's SIGHUP.
+    """From now on this process ends when its terminal, or the server that it is served by, is gone.
 
-    Whoever started it may have ignored that signal, and in a session without a controlling terminal nobody gets it; the
-    app would then read from the terminal that is gone for ever.
+    The kernel's SIGHUP does not do: whoever started the app may have ignored it, in a session without a controlling
+    terminal nobody gets it, and of a server that was killed there is only the end of its pipe. The app would live on.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    if sys.__stdin__ is not None and sys.__stdin__.isatty():
+    if sys.__stdin__ is not None:
         threading.Thread(target=_wait_for_hang_up, args=(sys.__stdin__.fileno(),), name="hang-up", daemon=True).start()
 
 
-def _wait_for_hang_up(terminal: int) -> None:
+def _wait_for_hang_up(source: int) -> None:
     hang_ups = select.poll()
-    hang_ups.register(terminal, 0)
+    hang_ups.register(source, 0)
     if any(event & (select.POLLHUP | select.POLLERR) for _, event in hang_ups.poll()):
         os.kill(os.getpid(), signal.SIGHUP)
 

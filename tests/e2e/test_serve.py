@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
 from tests.conftest import wait_until
@@ -35,9 +38,16 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def served(catalogue: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a server on the catalogue of this test."""
+@dataclass(frozen=True)
+class Served:
+    """A server and its address."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+
+
+@contextmanager
+def serving(catalogue: Path, tmp_path: Path) -> Iterator[Served]:
     port = free_port()
     command = [sys.executable, "-m", "sap_tui.cli", "--catalogue", str(catalogue), "serve", "--port", str(port)]
     talk = tmp_path / "serve.log"
@@ -46,13 +56,20 @@ def served(catalogue: Path, tmp_path: Path) -> Iterator[str]:
     try:
         wait_until(lambda: "Serving on" in talk.read_text() or process.poll() is not None, 60, "the server")
         assert "There is no login" in talk.read_text()
-        yield f"127.0.0.1:{port}"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        yield Served(process, f"127.0.0.1:{port}")
         assert "Traceback" not in talk.read_text()
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def served(catalogue: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a server on the catalogue of this test, which ctrl+c ends."""
+    with serving(catalogue, tmp_path) as server:
+        yield server.address
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(timeout=30) == 0
 
 
 def answer(url: str, **headers: str) -> tuple[int, str]:
@@ -80,8 +97,22 @@ def test_the_page_the_picture_and_who_is_refused(served: str) -> None:
     assert "chatty" in picture
 
 
-async def first_picture(address: str) -> str:
-    """What the app draws until the strategies stand there, without escape sequences."""
+def test_an_app_ends_when_its_server_is_killed(catalogue: Path, tmp_path: Path) -> None:
+    with serving(catalogue, tmp_path) as server:
+        apps: list[psutil.Process] = []
+
+        def kill() -> None:
+            apps.extend(psutil.Process(server.process.pid).children(recursive=True))
+            server.process.kill()
+            server.process.wait()
+
+        asyncio.run(first_picture(server.address, kill))
+        assert apps
+        assert psutil.wait_procs(apps, 20)[1] == []
+
+
+async def first_picture(address: str, then: Callable[[], None] = lambda: None) -> str:
+    """What the app draws until the strategies stand there, without escape sequences; then something is done."""
     import aiohttp
 
     drawn = b""
@@ -94,6 +125,7 @@ async def first_picture(address: str) -> str:
             message = await websocket.receive(timeout=60)
             if message.type == aiohttp.WSMsgType.BINARY:
                 drawn += message.data
+        then()
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.decode("utf-8", "replace"))
 
 

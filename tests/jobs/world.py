@@ -41,6 +41,7 @@ class World:
         patch.setattr(clock, "boot_id", lambda: f"boot {self.boots}")
         patch.setattr(identity, "boot_id", lambda: f"boot {self.boots}")
         patch.setattr(identity, "_start_time", self.living.get)
+        patch.setattr(identity, "_pids_in_containers", lambda _: iter(()))
         patch.setattr(identity, "_known_dead", set())
         for module in (claim, scorers):
             patch.setattr(module, "own_identity", lambda: self.me)
