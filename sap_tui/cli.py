@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -49,6 +50,9 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # Whoever started this ignores it; of runners and scorers nobody would learn how they ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with guarded_streams():
         try:
             return _run(arguments)

@@ -42,6 +42,21 @@ def wait_for_progress(sap_tui: CommandLine, run: int) -> None:
     wait_until(lambda: run_now(sap_tui.catalogue, run).done, what="the first scores")
 
 
+def test_how_a_scorer_ended_is_known_whatever_signals_the_shell_ignores(
+    sap_tui: CommandLine, stand_in_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAP_TUI_FAKE", json.dumps({"kill_on": ["It is 6."]}))
+    started = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        command = [sys.executable, "-m", "sap_tui.cli", "--catalogue", str(sap_tui.catalogue)]
+        process = subprocess.Popen([*command, *score_arguments(stand_in_model)])
+    finally:
+        signal.signal(signal.SIGCHLD, started)
+    process.wait()
+    wait_for(sap_tui, 1, state="done")
+    assert "the scorer was ended by SIGKILL" in sap_tui("runs", "1")
+
+
 def test_pause_and_resume(sap_tui: CommandLine, stand_in_model: Path) -> None:
     queued = json.loads(sap_tui(*score_arguments(stand_in_model), "--json"))
     assert queued["state"] in ("queued", "running")
