@@ -18,8 +18,8 @@ from benchmarks.ui_plan import SCREENS, Part, ScreenPlan
 from benchmarks.ui_terminal import SYNC_ANSWER, Terminal, changed_cells
 from sap_tui.keys import PLACES
 
-# Draws a counter in its first line all the time and answers each key in the fourth after so many seconds; a row's
-# colour moves with every key.
+# Draws a counter, all of whose digits change within a second, in its first line all the time and answers each key in
+# the fourth after so many seconds; a row's colour moves with every key.
 PROGRAM = """\
 import os, select, sys, termios, time, tty
 late, answers = float(sys.argv[1]), sys.argv[2] == "answers"
@@ -40,7 +40,7 @@ while True:
         if answers:
             out(f"\\x1b[4;1Hkey {key} {number}")
             out(f"\\x1b[{5 + number % 2};1H\\x1b[41m   \\x1b[0m\\x1b[{6 - number % 2};1H   ")
-    out(f"\\x1b[1;1H{time.monotonic():.3f}")
+    out(f"\\x1b[1;1H{time.monotonic() % 1:.3f}")
 """
 
 
