@@ -40,7 +40,7 @@ class ImportRequest:
 class ImportReport:
     """What an import did. `skipped` counts the lines left out, `skipped_lines` names some, 100 of all its files.
 
-    `fields` are the names of all fields in the file's first row.
+    `fields` are the names of all fields in the file's first record.
     """
 
     task: str
